@@ -1,0 +1,115 @@
+"""JSON Lines and JSON arrays, read with the line of every record, so that an error can name it.
+
+Official files of the field come in both forms, often with the wrong suffix, so the content decides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.base import BadRecordError
+
+_ARRAY_START = re.compile(r"[ \t\r\n]*\[[ \t\r\n]*")
+_EMPTY_ARRAY = re.compile(r"\s*\[\s*\]\s*")
+_SEPARATOR = re.compile(r"[ \t\r\n]*([,\]])[ \t\r\n]*")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One JSON object of a file and the line on which it begins, counted from 1."""
+
+    path: Path
+    line: int
+    fields: Mapping[str, Any]
+
+    def error(self, problem: str, fix: str) -> BadRecordError:
+        """An error that names the file and the line."""
+        return _error(self.path, self.line, problem, fix)
+
+
+def read_records(path: Path) -> list[Record]:
+    """All objects of a JSON Lines file, whose blank lines are skipped, or of one JSON array.
+
+    Raises:
+        BadRecordError: the file cannot be read, is not UTF-8 or JSON, or a record is not an object.
+    """
+    text = _read_text(path)
+    array = _ARRAY_START.match(text)
+    values = _array_values(path, text, array.end()) if array else _line_values(path, text)
+    records = []
+    for line, value in values:
+        if not isinstance(value, dict):
+            found = type(value).__name__
+            raise _error(path, line, f"a JSON object is expected, not {found}", "Write {…}")
+        records.append(Record(path, line, value))
+    return records
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadRecordError(
+            f"{path}: the file cannot be read ({reason}). Check the path"
+        ) from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _error(path, line, f"not UTF-8 ({error.reason})", "Save the file as UTF-8") from error
+
+
+def _line_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Line numbers and values of JSON Lines.
+
+    Only the line ends of Python's text files count: ``str.splitlines`` would also cut at U+2028 and
+    other characters that may stand inside a JSON string.
+    """
+    for line, content in enumerate(_LINE_END.split(text), start=1):
+        if content.strip():
+            try:
+                yield line, json.loads(content)
+            except (ValueError, RecursionError) as error:
+                fix = "Write one JSON object per line, or one JSON array of objects"
+                raise _error(path, line, _json_problem(error), fix) from error
+
+
+def _array_values(path: Path, text: str, position: int) -> Iterator[tuple[int, Any]]:
+    """Line numbers and values of a JSON array's elements; ``position`` is that of the first."""
+    if _EMPTY_ARRAY.fullmatch(text):
+        return
+    line, counted = 1, 0
+    while True:
+        line, counted = line + text.count("\n", counted, position), position
+        try:
+            value, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            raise _error(path, line, _json_problem(error), "Mend the JSON array") from error
+        yield line, value
+        separator = _SEPARATOR.match(text, position)
+        if separator is None:
+            raise _error(path, line, "no ',' or ']' after this record", "Mend the JSON array")
+        position = separator.end()
+        if separator[1] == "]":
+            break
+    if position != len(text):
+        raise _error(path, line, "text after the end of the JSON array", "Remove it")
+
+
+def _json_problem(error: ValueError | RecursionError) -> str:
+    """What is wrong, without the decoder's line number, which may count from the record's start."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON ({error.msg} at column {error.colno})"
+    return f"JSON that cannot be read ({error})"
+
+
+def _error(path: Path, line: int, problem: str, fix: str) -> BadRecordError:
+    return BadRecordError(f"{path}, line {line}: {problem}. {fix}")
