@@ -1,0 +1,59 @@
+"""What the commands share: options that several take, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.base import MissingDataError, PlumblineError
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+Options = dict[str, dict[str, str]]
+"""Benchmark options as given on the command line: ``{"pope": {"prompt": "bare"}}``."""
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """``--data-dir`` and ``--set``."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where the official files lie (default: $PLUMBLINE_DATA or ~/.cache/plumbline/data)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="BENCHMARK.OPTION=VALUE",
+        help="a protocol's option, e.g. pope.variant=seem_gqa or pope.prompt=bare; may be repeated",
+    )
+
+
+def read_options(given: Sequence[str]) -> Options:
+    """``["pope.prompt=bare"]`` as ``{"pope": {"prompt": "bare"}}``. Raises PlumblineError."""
+    options: Options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        benchmark, dot, option = name.partition(".")
+        if not (equals and dot and benchmark and option):
+            raise PlumblineError(f"--set {text}: write it as BENCHMARK.OPTION=VALUE, e.g. pope.prompt=bare")
+        options.setdefault(benchmark, {})[option] = value
+    return options
+
+
+def run_command(body: Callable[[], int], when_interrupted: str) -> int:
+    """Run a command's body; problems that the user can mend become a message and an exit code."""
+    try:
+        return body()
+    except MissingDataError as error:
+        print(f"error: {error}\nTo bring it:  {error.remedy}", file=sys.stderr)
+    except PlumblineError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {when_interrupted}", file=sys.stderr)
+        return INTERRUPTED
+    return WRONG_USAGE

@@ -1,0 +1,36 @@
+"""The only module that reads environment variables, and the commands that are told to a person."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+
+def default_data_dir() -> Path:
+    """Where official files lie without ``--data-dir``: ``$PLUMBLINE_DATA``, or the user's cache."""
+    chosen = os.environ.get("PLUMBLINE_DATA", "").strip()
+    return Path(chosen or "~/.cache/plumbline/data").expanduser()
+
+
+def remedy(benchmark: str, data_dir: Path) -> str:
+    """The command that brings the official files of a benchmark (or suite) into a folder."""
+    command = ["python", "-m", "harness.fetch", benchmark]
+    if data_dir != default_data_dir():
+        command += ["--data-dir", str(data_dir)]
+    return shlex.join(command)
+
+
+def default_judge_cache() -> Path:
+    """Where judges' replies are stored unless ``--judge-cache`` says otherwise."""
+    return Path("~/.cache/plumbline/judge_replies.sqlite").expanduser()
+
+
+def judge_key(at_openai: bool) -> str:
+    """The judge's API key: ``$PLUMBLINE_JUDGE_KEY``, or ``$OPENAI_API_KEY``; empty without either.
+
+    Args:
+        at_openai: whether the judge is asked at OpenAI. A key for OpenAI is sent nowhere else.
+    """
+    names = ("PLUMBLINE_JUDGE_KEY", "OPENAI_API_KEY") if at_openai else ("PLUMBLINE_JUDGE_KEY",)
+    return next((key for name in names if (key := os.environ.get(name, "").strip())), "")

@@ -1,0 +1,1 @@
+"""Trainers of preference-aligned checkpoints."""
