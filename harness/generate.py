@@ -14,6 +14,7 @@ from benchmarks.base import (
     Response,
     ResponseStatus,
 )
+from harness.controls import Change
 from harness.engines.base import Engine
 from harness.store import Log, MixedRunError
 
@@ -25,11 +26,21 @@ Turns = Mapping[str, Sequence[Response]]
 
 @dataclass(frozen=True)
 class Part:
-    """One benchmark's share of a run."""
+    """One benchmark's share of a run.
+
+    Attributes:
+        change: what a control does to each request; None in the run itself.
+    """
 
     benchmark: Benchmark
     items: Sequence[Item]
     log: Log[Response]
+    change: Change | None = None
+
+    def request(self, item: Item, earlier: Sequence[Response]) -> Request | None:
+        """The next generation for an item, as the model is asked it."""
+        request = self.benchmark.request(item, earlier)
+        return request if request is None or self.change is None else self.change(item, request)
 
 
 def limited(items: Sequence[Item], limit: int | None) -> Sequence[Item]:
@@ -50,7 +61,7 @@ def turns_of(part: Part) -> dict[str, list[Response]]:
     found: dict[str, list[Response]] = {}
     for item in part.items:
         earlier: list[Response] = []
-        while (request := part.benchmark.request(item, earlier)) is not None:
+        while (request := part.request(item, earlier)) is not None:
             response = part.log.records.get(request.id)
             if response is None:
                 break
@@ -70,7 +81,7 @@ def open_requests(part: Part) -> list[Request]:
     found = []
     for item in part.items:
         earlier: list[Response] = []
-        while (request := part.benchmark.request(item, earlier)) is not None:
+        while (request := part.request(item, earlier)) is not None:
             response = part.log.records.get(request.id)
             if response is None or response.status is not ResponseStatus.OK:
                 found.append(request)
@@ -111,19 +122,19 @@ def generate(engine: Engine, parts: Sequence[Part], progress: Callable[[int, int
             (part, request)
             for part in parts
             for request in open_requests(part)
-            if _name(part, request) not in failed
+            if _name(part, request.id) not in failed
         ]
         if not wanted:
             return written
         for answers in _round(engine, parts, wanted, progress):
             for part, response in answers:
                 if response.status is not ResponseStatus.OK:
-                    failed.add(f"{part.log.path}:{response.request_id}")
+                    failed.add(_name(part, response.request_id))
             written += _write(answers)
 
 
-def _name(part: Part, request: Request) -> str:
-    return f"{part.log.path}:{request.id}"
+def _name(part: Part, request_id: str) -> str:
+    return f"{part.log.path}:{request_id}"
 
 
 def _write(answers: Sequence[tuple[Part, Response]]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from benchmarks.base import Direction, Metric
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from harness.stats import Difference
 
 ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "neither": " "}
 LINE_EVERY_S = 10.0
@@ -46,6 +49,33 @@ def headlines(metrics: Sequence[Metric]) -> list[Metric]:
 
 
 HEADER = ("benchmark", "metric", "", "value", "95 % interval", "scored/asked")
+RELIANCE_HEADER = ("benchmark", "metric", "", "value", "control", "difference", "95 % interval", "paired")
+N_LEFT = 3
+"""Columns of text, before those of numbers."""
+
+
+def reliance_rows(
+    title: str, differences: Sequence[Difference], metrics: Sequence[Metric]
+) -> list[tuple[str, ...]]:
+    """Score, control score and their difference; the title on the first row only."""
+    by_name = {(metric.name, metric.split): metric for metric in metrics}
+    rows = []
+    for index, found in enumerate(differences):
+        metric = by_name[found.name, found.split]
+        ends = replace(metric, low=found.low, high=found.high)
+        rows.append(
+            (
+                title if index == 0 else "",
+                label(metric),
+                ARROWS[metric.direction],
+                number(found.value_b, metric),
+                number(found.value_a, metric),
+                number(found.difference, metric),
+                interval(ends),
+                f"{found.n_paired:,}/{found.n_asked:,}",
+            )
+        )
+    return rows
 
 
 def _cells(title: str, metric: Metric) -> tuple[str, ...]:
@@ -81,41 +111,72 @@ def notes(results: Mapping[str, Sequence[Metric]]) -> list[str]:
     return told
 
 
-def markdown(results: Mapping[str, Sequence[Metric]]) -> str:
-    """summary.md: the headline table, then every metric of each benchmark."""
-    lines = _markdown_table(table_rows(results))
-    lines += [f"- {note}" for note in notes(results)]
+def markdown(
+    results: Mapping[str, Sequence[Metric]],
+    remarks: Sequence[str] = (),
+    reliance: Mapping[str, Sequence[Difference]] | None = None,
+) -> str:
+    """summary.md: the headline table, visual reliance, then every metric of each benchmark."""
+    lines = _markdown_table(HEADER, table_rows(results))
+    told = [*notes(results), *remarks]
+    lines += ["", *(f"- {note}" for note in told)] if told else []
+    for title, differences in (reliance or {}).items():
+        lines += ["", f"## {title}, visual reliance", ""]
+        lines += _markdown_table(RELIANCE_HEADER, reliance_rows(title, differences, results[title]))
     for title, metrics in results.items():
         lines += ["", f"## {title}, all metrics", ""]
-        lines += _markdown_table([_cells("", m) for m in metrics if m.official])
+        lines += _markdown_table(HEADER, [_cells("", m) for m in metrics if m.official])
         others = [_cells("", m) for m in metrics if not m.official]
         if others:
-            lines += ["", "Ours, beside the official scorer's:", "", *_markdown_table(others)]
+            lines += ["", "Not the official scorer's:", "", *_markdown_table(HEADER, others)]
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    used = [i for i in range(len(HEADER)) if i == 2 or any(row[i] for row in rows)]
-    lines = ["| " + " | ".join(HEADER[i] for i in used) + " |"]
-    lines.append("|" + "|".join("---:" if i in (3, 4, 5) else "---" for i in used) + "|")
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    used = [i for i, title in enumerate(header) if not title or any(row[i] for row in rows)]
+    lines = ["| " + " | ".join(header[i] for i in used) + " |"]
+    lines.append("|" + "|".join("---:" if i >= N_LEFT else "---" for i in used) + "|")
     return lines + ["| " + " | ".join(row[i] for i in used) + " |" for row in rows]
 
 
-def print_table(console: Console, heading: str, results: Mapping[str, Sequence[Metric]]) -> None:
+def print_table(
+    console: Console,
+    heading: str,
+    results: Mapping[str, Sequence[Metric]],
+    remarks: Sequence[str] = (),
+) -> None:
     """The headline table, and what to know about it."""
+    _print(console, heading, HEADER, table_rows(results))
+    for note in [*notes(results), *remarks]:
+        console.print(f"  {note}", style="yellow", markup=False)
+
+
+def print_reliance(
+    console: Console, control: str, reliance: Mapping[str, Sequence[Difference]], results: Mapping[str, Sequence[Metric]]
+) -> None:
+    """The table of visual reliance."""
+    rows = [
+        row
+        for title, differences in reliance.items()
+        for row in reliance_rows(title, differences, results[title])
+    ]
+    _print(console, f"visual reliance: score minus {control} control", RELIANCE_HEADER, rows)
+
+
+def _print(
+    console: Console, heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
     from rich import box
     from rich.table import Table
 
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for index, name in enumerate(HEADER):
-        table.add_column(name, justify="right" if index >= 3 else "left", no_wrap=index != 1)
-    for row in table_rows(results):
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index >= N_LEFT else "left", no_wrap=index != 1)
+    for row in rows:
         if row[0] and table.row_count:
             table.add_section()
         table.add_row(*row)
     console.print(table)
-    for note in notes(results):
-        console.print(f"  {note}", style="yellow", markup=False)
 
 
 class Progress:

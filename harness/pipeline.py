@@ -1,0 +1,337 @@
+"""The stages of a run, one after the other: generate, judge, score. Each reads what the one before wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.base import (
+    Benchmark,
+    FilePicture,
+    Item,
+    Metric,
+    MissingDataError,
+    PictureError,
+    PlumblineError,
+    Response,
+    ScoreRow,
+    ScoreStatus,
+)
+from benchmarks.registry import open_benchmark
+from harness.command import DONE, FAILED
+from harness.controls import Control, change_for
+from harness.env import remedy
+from harness.generate import Part, generate, limited, turns_of
+from harness.judges.base import JudgeStoppedError, judge_label
+from harness.judging import JudgePart, judge, judgments_of, models_used
+from harness.scoring import measure, score_items
+from harness.show import Progress, markdown, print_reliance, print_table
+from harness.stats import Difference, paired_difference
+from harness.store import RunFolder, to_json, write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.engines.base import Engine
+    from harness.judges.base import Judge
+    from harness.run import RunConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """One benchmark of a run, or its control.
+
+    Attributes:
+        control: how the pictures are changed; None for the run itself.
+    """
+
+    benchmark: Benchmark
+    items: Sequence[Item]
+    control: Control | None = None
+
+    @property
+    def folder(self) -> str:
+        """Where in the run folder its files lie."""
+        name = self.benchmark.name
+        return name if self.control is None else f"control_{self.control}/{name}"
+
+    @property
+    def title(self) -> str:
+        pocket = " (pocket)" if self.benchmark.edition == "pocket" else ""
+        return f"{self.benchmark.title}{pocket}"
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """What must agree on resume."""
+        return {**self.benchmark.protocol(), "control": self.control}
+
+    def part(self, folder: RunFolder) -> Part:
+        change = change_for(self.control, self.items) if self.control else None
+        return Part(self.benchmark, self.items, folder.responses(self.folder), change)
+
+
+def prepare(config: RunConfig) -> list[Job]:
+    """What is to be done. Raises MissingDataError before any model is loaded."""
+    jobs = []
+    for name in config.suite:
+        benchmark = open_benchmark(name, config.edition, config.data_dir, config.options.get(name))
+        items = limited(benchmark.items(), config.limit)
+        if "generate" in config.stages:
+            _check_pictures(name, items, config)
+        jobs.append(Job(benchmark, items))
+    if config.control:
+        jobs += [Job(j.benchmark, j.items, config.control) for j in jobs if _has_pictures(j.items)]
+    return jobs
+
+
+def _has_pictures(items: Sequence[Item]) -> bool:
+    return any(item.pictures for item in items)
+
+
+def _check_pictures(name: str, items: Sequence[Item], config: RunConfig) -> None:
+    """When no picture at all is there, they were not fetched; single absent ones fail their own items."""
+    paths = {p.path for item in items for p in item.pictures if isinstance(p, FilePicture)}
+    if paths and not any(path.exists() for path in paths):
+        raise MissingDataError(
+            f"none of the {len(paths):,} pictures of {name} is there (such as {min(paths)})",
+            remedy(name, config.data_dir),
+        )
+
+
+def describe(console: Console, jobs: Sequence[Job]) -> None:
+    """What ``--dry-run`` prints: how much would be asked."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in ("benchmark", "items", "different first requests", "pictures", "absent pictures"):
+        table.add_column(title, justify="left" if title == "benchmark" else "right")
+    for job in jobs:
+        keys, pictures, absent = set(), set(), set()
+        for item in job.items:
+            request = job.benchmark.request(item)
+            try:
+                keys.add(request.key if request else None)
+                pictures.update(picture.digest for picture in item.pictures)
+            except PictureError:
+                absent.update(picture.name for picture in item.pictures)
+        counts = (len(job.items), len(keys), len(pictures), len(absent))
+        title = job.title if job.control is None else f"{job.title}, {job.control}"
+        table.add_row(title, *(f"{n:,}" for n in counts))
+    console.print(table)
+
+
+def execute(config: RunConfig, out: Console, err: Console) -> int:
+    """All stages of a run. Returns the exit code."""
+    jobs = prepare(config)
+    if config.dry_run:
+        describe(out, jobs)
+        return DONE
+    grader = _judge_of(config, jobs) if "judge" in config.stages else None
+    if "generate" not in config.stages and not (config.out / "run.json").exists():
+        raise PlumblineError(f"{config.out} holds no run: generate first, or name another --out")
+    with RunFolder(config.out) as folder, _session(config, folder) as session:
+        if "generate" in config.stages:
+            _generate(config, jobs, folder, session, err)
+        else:
+            identity = {**folder.info["identity"], "edition": config.edition}
+            folder.claim(identity, {job.folder: job.protocol for job in jobs})
+        if grader is not None:
+            _judge(grader, config, jobs, folder, session, err)
+        return _score(config, jobs, folder, out) if "score" in config.stages else DONE
+
+
+def _judge_of(config: RunConfig, jobs: Sequence[Job]) -> Judge | None:
+    """The judge, reached and checked before anything is generated; None when nothing needs one."""
+    judged = [job.benchmark for job in jobs if job.benchmark.judge is not None and not job.control]
+    if not judged:
+        return None
+    from harness.judges.options import make_judge
+
+    grader = make_judge(config.judge, config.edition, config.out)
+    grader.check(judged)
+    return grader
+
+
+@contextmanager
+def _session(config: RunConfig, folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """This session's record in run.json; written also when it is interrupted."""
+    session: dict[str, Any] = {
+        "started": now(),
+        "command": shlex.join(["python", "-m", "harness.run", *sys.argv[1:]]),
+        "ckpt": config.ckpt,
+        "limit": config.limit,
+    }
+    try:
+        yield session
+    finally:
+        if folder.info:
+            folder.note_session({**session, "finished": now()})
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+
+
+def load_engine(config: RunConfig, console: Console) -> Engine:
+    """The engine with the checkpoint in it."""
+    with console.status(f"loading {config.ckpt}"):
+        from transformers.utils import logging as library_logging
+
+        from harness.engines.transformers_engine import TransformersEngine
+
+        library_logging.disable_progress_bar()
+        library_logging.set_verbosity_error()
+        return TransformersEngine.load(
+            config.ckpt,
+            dtype=config.dtype,
+            device=config.device,
+            batch_size=config.batch_size,
+            trust_remote_code=config.trust_remote_code,
+        )
+
+
+def _generate(
+    config: RunConfig,
+    jobs: Sequence[Job],
+    folder: RunFolder,
+    session: dict[str, Any],
+    console: Console,
+) -> None:
+    engine = load_engine(config, console)
+    identity = {"checkpoint": dict(engine.identity), "edition": config.edition}
+    folder.claim(identity, {job.folder: job.protocol for job in jobs})
+    parts = [job.part(folder) for job in jobs]
+    began = time.monotonic()
+    try:
+        with Progress(console, "answers") as progress:
+            written = generate(engine, parts, progress)
+    finally:
+        session["generate_seconds"] = round(time.monotonic() - began, 2)
+        session["versions"] = dict(engine.versions)
+        session["engine"] = dataclasses.asdict(engine.stats)
+    if written:
+        console.print(f"{written:,} answers in {time.monotonic() - began:.1f} s")
+    else:
+        console.print("every answer was already on disk; nothing was asked")
+
+
+def _judge_part(job: Job, folder: RunFolder, responses: Mapping[str, Sequence[Response]]) -> JudgePart:
+    return JudgePart(job.benchmark, job.items, responses, folder.judgments(job.folder))
+
+
+def _judge(
+    grader: Judge,
+    config: RunConfig,
+    jobs: Sequence[Job],
+    folder: RunFolder,
+    session: dict[str, Any],
+    console: Console,
+) -> None:
+    """Judge what is not judged yet. A judge that stops (budget, key) leaves the rest for the next session."""
+    parts = [
+        _judge_part(job, folder, turns_of(job.part(folder)))
+        for job in jobs
+        if job.benchmark.judge is not None
+    ]
+    try:
+        with Progress(console, "judgments") as progress:
+            judge(parts, grader, progress, rejudge=config.judge.rejudge)
+    except JudgeStoppedError as error:
+        console.print(f"the judge stopped: {error}", style="yellow", markup=False)
+    finally:
+        session["judge"] = {**grader.identity, **dataclasses.asdict(grader.stats)}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job came to."""
+
+    job: Job
+    rows: Sequence[ScoreRow]
+    metrics: Sequence[Metric]
+    judged_by: str
+
+
+def _score(config: RunConfig, jobs: Sequence[Job], folder: RunFolder, console: Console) -> int:
+    results = [_score_job(job, config, folder) for job in jobs]
+    main = [result for result in results if result.job.control is None]
+    reliance = _reliance(main, results, config, folder)
+    tables = {result.job.title: result.metrics for result in main}
+    remarks = [f"{r.job.title}: judged by {r.judged_by}" for r in main if r.judged_by]
+    summary = {
+        result.job.title: {
+            "judged_by": result.judged_by or None,
+            "metrics": [metric.to_json() for metric in result.metrics],
+        }
+        for result in main
+    }
+    write_atomically(folder.path / "summary.json", to_json(summary))
+    write_atomically(folder.path / "summary.md", markdown(tables, remarks, reliance))
+    heading = "pocket checkpoint" if config.is_embedded else config.ckpt
+    print_table(console, heading, tables, remarks)
+    if config.control:
+        print_reliance(console, config.control, reliance, tables)
+    n_failed = sum(row.status is not ScoreStatus.SCORED for r in results for row in r.rows)
+    _what_next(config, console, n_failed)
+    return FAILED if n_failed else DONE
+
+
+def _score_job(job: Job, config: RunConfig, folder: RunFolder) -> Result:
+    responses = turns_of(job.part(folder))
+    judgments, judged_by = None, ""
+    if job.benchmark.judge is not None:
+        part = _judge_part(job, folder, responses)
+        judgments = judgments_of(part)
+        labels = {f"{model}: {judge_label(job.benchmark, model)}" for model in models_used(part)}
+        judged_by = ", ".join(sorted(labels))
+    rows = score_items(job.benchmark, job.items, responses, judgments)
+    metrics = measure(job.benchmark, rows, seed=config.seed)
+    folder.write_scores(job.folder, job.items, rows, responses)
+    folder.write_metrics(job.folder, metrics)
+    answers = {r.request_id: r for turns in responses.values() for r in turns}
+    for name, text in job.benchmark.official_files(answers).items():
+        write_atomically(folder.path / job.folder / "official" / name, text)
+    return Result(job, rows, metrics, judged_by)
+
+
+def _reliance(
+    main: Sequence[Result], results: Sequence[Result], config: RunConfig, folder: RunFolder
+) -> dict[str, list[Difference]]:
+    """Score minus control score of each headline metric, paired by item, by benchmark title."""
+    controls = {r.job.benchmark: r for r in results if r.job.control is not None}
+    found = {}
+    for result in main:
+        control = controls.get(result.job.benchmark)
+        if control is not None:
+            specs = [spec for spec in result.job.benchmark.metric_specs() if spec.headline]
+            found[result.job.title] = paired_difference(
+                specs, control.rows, result.rows, seed=config.seed
+            )
+            told = [{**dataclasses.asdict(d), "difference": d.difference} for d in found[result.job.title]]
+            write_atomically(folder.path / control.job.folder / "reliance.json", to_json(told))
+    return found
+
+
+def _what_next(config: RunConfig, console: Console, n_failed: int) -> None:
+    if n_failed:
+        console.print(
+            f"{n_failed:,} items have no score; the same command asks the failed ones again.", style="yellow"
+        )
+    console.print(f"The run is in {config.out} (summary.md has every metric).", soft_wrap=True)
+    if config.is_embedded:
+        console.print(
+            "\nYour own checkpoint, on the same questions:\n"
+            "  python -m harness.run --ckpt PATH_OR_HUB_ID --edition pocket\n"
+            "and on the official ones:\n"
+            "  python -m harness.fetch hallucination\n"
+            "  python -m harness.run --ckpt PATH_OR_HUB_ID --suite hallucination",
+            soft_wrap=True,
+        )
