@@ -23,12 +23,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -64,10 +65,10 @@ class Recipe:
     see_steps: int = 1600
     see_batch: int = 64
     see_lr: float = 1.5e-3
-    speak_steps: int = 4000
+    speak_steps: int = 3000
     speak_scenes: int = 20
-    speak_dialogues: int = 8
     speak_text_rows: int = 3
+    speak_row_tokens: int = 232
     speak_lr: float = 1.5e-3
     see_weight: float = 0.1
     warmup: int = 100
@@ -154,6 +155,21 @@ def see_loss(model: nn.Module, words: Words, features: Tensor, batch: list[Scene
     return loss, kinds_right, colours_right
 
 
+class Tokens(NamedTuple):
+    """A dialogue's token ids, targets (IGNORE where nothing is learned) and the targets' weights."""
+
+    ids: list[int]
+    targets: list[int]
+    weights: list[float]
+
+
+class Row(NamedTuple):
+    """Dialogues behind the prefix that they share."""
+
+    prefix: list[int]
+    dialogues: list[Tokens]
+
+
 class Packer:
     """Rows of dialogues that share one prefix, with the mask and positions that keep them apart."""
 
@@ -164,7 +180,7 @@ class Packer:
         )
         self.end, self.pad = tokenizer.eos_token_id, tokenizer.pad_token_id
 
-    def dialogue(self, turns: Turns, after_picture: bool) -> tuple[list[int], list[int], list[float]]:
+    def dialogue(self, turns: Turns, after_picture: bool) -> Tokens:
         """Token ids, targets and their weights after the prefix, exactly as the chat template writes them.
 
         An answer's tokens weigh one over the square root of their number: captions would drown one-word
@@ -181,25 +197,35 @@ class Packer:
             ids += [*asked, self.assistant, *told]
             targets += [IGNORE] * (len(asked) + 1) + told
             weights += [0.0] * (len(asked) + 1) + [len(told) ** -0.5] * len(told)
-        return ids, targets, weights
+        return Tokens(ids, targets, weights)
+
+    def row(self, prefix: list[int], make: Callable[[], Turns], n_tokens: int) -> Row:
+        """As many new dialogues as fit behind a prefix, so that rows are of like length."""
+        dialogues = [self.dialogue(make(), bool(prefix))]
+        length = len(prefix) + len(dialogues[0].ids)
+        while True:
+            dialogue = self.dialogue(make(), bool(prefix))
+            length += len(dialogue.ids)
+            if length > n_tokens:
+                return Row(prefix, dialogues)
+            dialogues.append(dialogue)
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def pack(self, rows: list[tuple[list[int], list[Turns]]]) -> dict[str, Tensor]:
-        """Rows of (prefix ids, dialogues) as input_ids, targets, weights, position_ids (B, L), mask (B, 1, L, L)."""
+    def pack(self, rows: list[Row]) -> dict[str, Tensor]:
+        """Rows as input_ids, targets, weights, position_ids (B, L) and an additive mask (B, 1, L, L)."""
         packed = []
         for prefix, dialogues in rows:
             ids, targets, weights = list(prefix), [IGNORE] * len(prefix), [0.0] * len(prefix)
             positions, segment = list(range(len(prefix))), [0] * len(prefix)
-            for number, turns in enumerate(dialogues, start=1):
-                more, wanted, weighing = self.dialogue(turns, after_picture=bool(prefix))
-                ids += more
-                targets += wanted
-                weights += weighing
-                positions += range(len(prefix), len(prefix) + len(more))
-                segment += [number] * len(more)
+            for number, dialogue in enumerate(dialogues, start=1):
+                ids += dialogue.ids
+                targets += dialogue.targets
+                weights += dialogue.weights
+                positions += range(len(prefix), len(prefix) + len(dialogue.ids))
+                segment += [number] * len(dialogue.ids)
             packed.append((ids, targets, positions, segment, weights))
         length = max(len(ids) for ids, *_ in packed)
 
@@ -228,14 +254,11 @@ def speak_loss(
     rng = Random(f"speak {recipe.seed} {step}")
     batch = list(islice(scenes("train", f"{recipe.seed}/{step}"), recipe.speak_scenes))
     prefix = [packer.user, *[packer.image] * N_IMAGE_TOKENS]
-    rows: list[tuple[list[int], list[Turns]]] = [
-        (prefix, [about_picture(scene, rng) for _ in range(recipe.speak_dialogues)]) for scene in batch
+    makers: list[tuple[list[int], Callable[[], Turns]]] = [
+        (prefix, partial(about_picture, scene, rng)) for scene in batch
     ]
-    rows += [
-        ([], [without_picture(rng) for _ in range(recipe.speak_dialogues)])
-        for _ in range(recipe.speak_text_rows)
-    ]
-    data = packer.pack(rows)
+    makers += [([], partial(without_picture, rng))] * recipe.speak_text_rows
+    data = packer.pack([packer.row(start, make, recipe.speak_row_tokens) for start, make in makers])
     features = image_features(model, batch)
     embeds = model.get_input_embeddings()(data["input_ids"])  # type: ignore[operator]
     embeds = embeds.masked_scatter((data["input_ids"] == packer.image)[..., None], features)
