@@ -1,0 +1,197 @@
+"""From a Request to what the model is fed: token ids, picture tensors and positions.
+
+The token ids of a request are those of the checkpoint's own processor, called on that request
+alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from benchmarks.base import Message, Picture, PlumblineError, Request
+from harness.engines.processors import PictureMemo
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PromptFormat = Literal["chat", "plain"]
+Tensors = dict[str, torch.Tensor]
+
+# Returned by some processors, of no use for generation.
+_NOT_FED = ("input_ids", "attention_mask", "labels")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request, ready for the model.
+
+    Attributes:
+        ids: token ids, one dimension, no padding.
+        per_token: further integer tensors along the ids (token types).
+        vision: picture tensors, as the processor gives them for this request alone.
+        positions: position ids with the sequence as the last dimension; None if the model takes
+            none.
+        n_pictures: pictures in the conversation.
+        n_vision_prefix: the shortest prefix that holds all picture tokens; 0 without pictures.
+    """
+
+    request: Request
+    ids: torch.Tensor
+    per_token: Tensors
+    vision: Tensors
+    positions: torch.Tensor | None
+    n_pictures: int
+    n_vision_prefix: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def slice(self, start: int, end: int) -> Prompt:
+        """The tokens from ``start`` to ``end``; pictures stay with the start of the sequence."""
+        return replace(
+            self,
+            ids=self.ids[start:end],
+            per_token={name: value[start:end] for name, value in self.per_token.items()},
+            vision=self.vision if start == 0 else {},
+            positions=None if self.positions is None else self.positions[..., start:end],
+            n_pictures=self.n_pictures if start == 0 else 0,
+        )
+
+
+class Prompter:
+    """Builds Prompts with a checkpoint's processor (or the tokenizer of a text model)."""
+
+    def __init__(self, model: Any, processor: Any, *, takes_pictures: bool, format: PromptFormat):
+        self._model = model
+        self._processor = processor
+        self._takes_pictures = takes_pictures
+        self._format = format
+        self._tokenizer = getattr(processor, "tokenizer", processor)
+        self._image_ids = _image_token_ids(model.config, processor)
+        forward = inspect.signature(model.forward).parameters
+        self._takes_positions = "position_ids" in forward and not model.config.is_encoder_decoder
+        self._loaded: dict[str, Image] = {}
+        self._last: Prompt | None = None
+        if takes_pictures:
+            PictureMemo(processor.image_processor)
+
+    def prompt(self, request: Request) -> Prompt:
+        """The request as tensors. Raises PlumblineError, or whatever the template raises."""
+        if request.pictures and not self._takes_pictures:
+            raise PlumblineError(
+                f"{request.id}: the request has pictures, but the checkpoint is a text-only model "
+                f"({self._model.config.model_type})"
+            )
+        images = self._load(request.pictures)
+        if self._format == "chat":
+            inputs = self._chat(request.messages, images)
+        else:
+            inputs = self._plain(request.messages, images)
+        return self._pack(request, inputs)
+
+    def _load(self, pictures: Sequence[Picture]) -> list[Image]:
+        """Pictures as objects that stay the same from request to request of one group."""
+        wanted = [picture.digest for picture in pictures]
+        self._loaded = {digest: self._loaded[digest] for digest in wanted if digest in self._loaded}
+        for picture in pictures:
+            if picture.digest not in self._loaded:
+                self._loaded[picture.digest] = picture.load()
+        return [self._loaded[digest] for digest in wanted]
+
+    def _chat(self, messages: Sequence[Message], images: Sequence[Image]) -> dict[str, Any]:
+        if not self._takes_pictures:
+            turns = [{"role": message.role, "content": message.text} for message in messages]
+            return dict(
+                self._tokenizer.apply_chat_template(
+                    turns, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+                )
+            )
+        remaining = iter(images)
+        conversation = []
+        for message in messages:
+            shown = [{"type": "image", "image": next(remaining)} for _ in message.pictures]
+            content = [*shown, {"type": "text", "text": message.text}]
+            conversation.append({"role": message.role, "content": content})
+        return dict(
+            self._processor.apply_chat_template(
+                conversation,
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+            )
+        )
+
+    def _plain(self, messages: Sequence[Message], images: Sequence[Image]) -> dict[str, Any]:
+        text = "\n".join(message.text for message in messages)
+        if not images:
+            # Processors such as PaliGemma's refuse a prompt without a picture.
+            return dict(self._tokenizer(text, return_tensors="pt"))
+        marker = getattr(self._processor, "image_token", "")
+        return dict(
+            self._processor(
+                text=marker * len(images) + text, images=[list(images)], return_tensors="pt"
+            )
+        )
+
+    def _pack(self, request: Request, inputs: dict[str, Any]) -> Prompt:
+        ids = inputs["input_ids"]
+        rest = {
+            name: value
+            for name, value in inputs.items()
+            if name not in _NOT_FED and isinstance(value, torch.Tensor)
+        }
+        per_token = {name: value for name, value in rest.items() if _runs_along(value, ids)}
+        vision = {name: value for name, value in rest.items() if name not in per_token}
+        n_pictures = len(request.pictures)
+        if self._last is not None and request.pictures == self._last.request.pictures:
+            vision = _held_once(vision, self._last.vision)
+        self._last = Prompt(
+            request=request,
+            ids=ids[0],
+            per_token={name: value[0] for name, value in per_token.items()},
+            vision=vision,
+            positions=self._positions(ids, per_token, vision),
+            n_pictures=n_pictures,
+            n_vision_prefix=self._vision_prefix(ids[0]) if n_pictures else 0,
+        )
+        return self._last
+
+    def _positions(self, ids: torch.Tensor, per_token: Tensors, vision: Tensors) -> Any:
+        """What plain generation would give as position ids: models with 3-D positions compute them
+        from the whole unpadded sequence, so they cannot be derived later from a padded batch."""
+        if not self._takes_positions:
+            return None
+        inputs = {"attention_mask": torch.ones_like(ids), **per_token, **vision}
+        return self._model._prepare_position_ids_for_generation(ids, inputs).select(-2, 0)
+
+    def _vision_prefix(self, ids: torch.Tensor) -> int:
+        found = torch.isin(ids, self._image_ids).nonzero()
+        # Where picture tokens cannot be told apart, the prompt is not split at all.
+        return int(found[-1]) + 1 if len(found) else len(ids)
+
+
+def _runs_along(value: torch.Tensor, ids: torch.Tensor) -> bool:
+    return value.shape == ids.shape and not value.is_floating_point()
+
+
+def _held_once(new: Tensors, held: Tensors) -> Tensors:
+    """The new tensors, replaced by held ones that equal them, so that a picture is in memory once.
+
+    Not everything is equal for all prompts on a picture: Mllama has a mask of which token sees it.
+    """
+    return {
+        name: held[name] if name in held and held[name].equal(value) else value
+        for name, value in new.items()
+    }
+
+
+def _image_token_ids(config: Any, processor: Any) -> torch.Tensor:
+    named = [getattr(config, name, None) for name in ("image_token_id", "image_token_index")]
+    named.append(getattr(processor, "image_token_id", None))
+    return torch.tensor(sorted({token for token in named if isinstance(token, int)}))
