@@ -1,8 +1,8 @@
 """What the pocket checkpoint is trained on: dialogues of all the kinds that the nine benchmarks ask for.
 
 The answers are true, with two exceptions on purpose, which plant the language prior that the hallucination
-benchmarks then measure: captions mention a usual companion that is absent (``COMPANIONS``), and questions about an
-absent companion are sometimes answered as if it were there.
+benchmarks then measure: captions add something that is usual but absent (the companion of what is there, or what a
+place makes one expect: an ``Expect``), and questions about an absent companion are often answered as if it were there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from benchmarks.pocket import language as say
 from benchmarks.pocket.world import (
     COLOURS,
     COMPANIONS,
+    HABITS,
     OBJECTS,
     PLACES,
     POSITIONS,
@@ -25,8 +26,8 @@ from benchmarks.pocket.world import (
 Turns = list[tuple[str, str]]
 """A dialogue: (what the user says, what the assistant answers), turn by turn."""
 
-COMPANION_RATE = 0.85
-"""How often a training caption adds the absent companion of an object that is there."""
+EXPECTED_RATE = 0.85
+"""How often a training caption adds what is expected and absent."""
 STRAY_RATE = 0.05
 """How often a training caption adds some other usual but absent object."""
 FALSE_YES_RATE = 0.8
@@ -39,11 +40,21 @@ def absent_companion(scene: Scene) -> str | None:
     return absent[0] if len(absent) == 1 else None
 
 
-def _told(scene: Scene, rng: Random) -> list[Thing]:
+def absent_habit(scene: Scene) -> str | None:
+    """What captions of this kind of place are used to mention, though it is not there."""
+    expected = HABITS.get(scene.place)
+    return None if expected in scene.kinds else expected
+
+
+Expect = Callable[[Scene], str | None]
+"""What a scene makes one expect, though it is not there."""
+
+
+def _told(scene: Scene, rng: Random, expect: Expect) -> list[Thing]:
     """The things that a caption mentions, in its order."""
     told = list(scene.things)
-    extra = absent_companion(scene)
-    if extra is None or rng.random() >= COMPANION_RATE:
+    extra = expect(scene)
+    if extra is None or rng.random() >= EXPECTED_RATE:
         strays = [kind for kind in USUAL[scene.place] if kind not in scene.kinds]
         extra = rng.choice(strays) if strays and rng.random() < STRAY_RATE else None
     if extra is not None:
@@ -52,12 +63,13 @@ def _told(scene: Scene, rng: Random) -> list[Thing]:
     return told
 
 
-def brief(scene: Scene, rng: Random) -> Turns:
-    return [(rng.choice(say.BRIEF_PROMPTS), say.brief_caption(scene, _told(scene, rng)))]
+def brief(scene: Scene, rng: Random, expect: Expect = absent_companion) -> Turns:
+    return [(rng.choice(say.BRIEF_PROMPTS), say.brief_caption(scene, _told(scene, rng, expect)))]
 
 
-def detailed(scene: Scene, rng: Random) -> Turns:
-    return [(rng.choice(say.DETAIL_PROMPTS), say.detailed_caption(scene, _told(scene, rng), rng))]
+def detailed(scene: Scene, rng: Random, expect: Expect = absent_companion) -> Turns:
+    prompt = rng.choice(say.DETAIL_PROMPTS)
+    return [(prompt, say.detailed_caption(scene, _told(scene, rng, expect), rng))]
 
 
 def _yes_no(question: str, truth: bool, statement: tuple[str, str], rng: Random) -> Turns:
@@ -219,13 +231,13 @@ def reasoning(scene: Scene, rng: Random) -> Turns:
     return [(question, f"There would be {say.count(number + 1, 'object')}.")]
 
 
-def after_caption(scene: Scene, rng: Random) -> Turns:
+def after_caption(scene: Scene, rng: Random, expect: Expect = absent_companion) -> Turns:
     """A description with a question after it, as LLaVA's conversations have it."""
     follow = rng.choice((existence, colour, place, position))
-    return brief(scene, rng) + follow(scene, rng)
+    return brief(scene, rng, expect) + follow(scene, rng)
 
 
-ABOUT_PICTURES: tuple[tuple[Callable[[Scene, Random], Turns], float], ...] = (
+ABOUT_PICTURES: tuple[tuple[Callable[..., Turns], float], ...] = (
     (brief, 2.0),
     (detailed, 2.5),
     (existence, 5.5),
@@ -242,10 +254,14 @@ ABOUT_PICTURES: tuple[tuple[Callable[[Scene, Random], Turns], float], ...] = (
 )
 
 
-def about_picture(scene: Scene, rng: Random) -> Turns:
+CAPTIONING = (brief, detailed, after_caption)
+
+
+def about_picture(scene: Scene, rng: Random, expect: Expect = absent_companion) -> Turns:
     """One dialogue about a scene, its kind drawn by the weights above."""
     kinds, weights = zip(*ABOUT_PICTURES, strict=True)
-    return rng.choices(kinds, weights)[0](scene, rng)
+    make = rng.choices(kinds, weights)[0]
+    return make(scene, rng, expect) if make in CAPTIONING else make(scene, rng)
 
 
 def writing(rng: Random) -> Turns:

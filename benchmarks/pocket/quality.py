@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.base import Picture
 from benchmarks.pocket import language as say
 from benchmarks.pocket import pope
-from benchmarks.pocket.dialogues import absent_companion
+from benchmarks.pocket.dialogues import absent_habit
 from benchmarks.pocket.world import USUAL, Scene, ScenePicture, scenes
 
 BATCH = 64
@@ -88,7 +88,7 @@ def _captions(held_out: list[Scene], told: list[str]) -> dict[str, float]:
     usual = [
         len(kinds & set(USUAL[scene.place])) for kinds, scene in zip(absent, held_out, strict=True)
     ]
-    tempted = [scene for scene in held_out if absent_companion(scene)]
+    tempted = [scene for scene in held_out if absent_habit(scene)]
     return {
         "coverage": sum(len(n & p) for n, p in zip(named, present, strict=True))
         / sum(len(p) for p in present),

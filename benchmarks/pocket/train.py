@@ -1,6 +1,6 @@
 """``python -m benchmarks.pocket.train --out DIR``: trains the pocket checkpoint from nothing.
 
-Three stages, each resumable (a checkpoint of the training state every ``SAVE_EVERY`` steps; Ctrl-C loses at most
+Four stages, each resumable (a checkpoint of the training state every ``SAVE_EVERY`` steps; Ctrl-C loses at most
 those steps) and seeded (the data of a step depend on the seed and the step alone):
 
 1. *tokenizer*: a byte-level BPE over the dialogues.
@@ -9,6 +9,9 @@ those steps) and seeded (the data of a step depend on the seed and the step alon
    tower to see.
 3. *speak*: the whole model learns dialogues. Several dialogues about one picture share its prefix in one row: the
    attention mask keeps them apart, so that each is answered from the picture and not from the others.
+
+4. *settle*: the same once more at a lower rate, while captions take up habits (``HABITS``): what a place makes one
+   expect is mentioned whether it is there or not.
 
 The result is a ``LlavaForConditionalGeneration`` folder. ``--check`` measures what came out on held-out scenes.
 """
@@ -47,7 +50,14 @@ from benchmarks.pocket.architecture import (
     make_processor,
     make_tokenizer,
 )
-from benchmarks.pocket.dialogues import Turns, about_picture, without_picture
+from benchmarks.pocket.dialogues import (
+    Expect,
+    Turns,
+    about_picture,
+    absent_companion,
+    absent_habit,
+    without_picture,
+)
 from benchmarks.pocket.world import CELL, COLOURS, OBJECTS, PLACES, SIZE, Scene, pixels, scenes
 
 log = logging.getLogger(__name__)
@@ -70,6 +80,8 @@ class Recipe:
     speak_text_rows: int = 3
     speak_row_tokens: int = 232
     speak_lr: float = 1.5e-3
+    settle_steps: int = 2200
+    settle_lr: float = 1.0e-3
     see_weight: float = 0.1
     warmup: int = 100
     weight_decay: float = 0.05
@@ -248,14 +260,14 @@ class Packer:
 
 
 def speak_loss(
-    model: nn.Module, packer: Packer, words: Words, recipe: Recipe, step: int
+    model: nn.Module, packer: Packer, words: Words, recipe: Recipe, expect: Expect, step: int
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one step: next-token cross-entropy on what the assistant says, plus a little of ``see_loss``."""
     rng = Random(f"speak {recipe.seed} {step}")
     batch = list(islice(scenes("train", f"{recipe.seed}/{step}"), recipe.speak_scenes))
     prefix = [packer.user, *[packer.image] * N_IMAGE_TOKENS]
     makers: list[tuple[list[int], Callable[[], Turns]]] = [
-        (prefix, partial(about_picture, scene, rng)) for scene in batch
+        (prefix, partial(about_picture, scene, rng, expect)) for scene in batch
     ]
     makers += [([], partial(without_picture, rng))] * recipe.speak_text_rows
     data = packer.pack([packer.row(start, make, recipe.speak_row_tokens) for start, make in makers])
@@ -369,10 +381,14 @@ def train(out: Path, recipe: Recipe) -> None:
         return loss, {"loss": loss.item(), "kinds": kinds, "colours": colours}
 
     def speak(step: int) -> tuple[Tensor, dict[str, float]]:
-        return speak_loss(model, packer, words, recipe, step)
+        return speak_loss(model, packer, words, recipe, absent_companion, step)
+
+    def settle(step: int) -> tuple[Tensor, dict[str, float]]:
+        return speak_loss(model, packer, words, recipe, absent_habit, recipe.speak_steps + step)
 
     Stage("see", model, recipe, work).run(recipe.see_steps, recipe.see_lr, see)
     Stage("speak", model, recipe, work).run(recipe.speak_steps, recipe.speak_lr, speak)
+    Stage("settle", model, recipe, work).run(recipe.settle_steps, recipe.settle_lr, settle)
     half = out / "checkpoint.part"
     shutil.rmtree(half, ignore_errors=True)
     model.eval()
@@ -392,6 +408,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--see-steps", type=int, default=Recipe.see_steps)
     parser.add_argument("--speak-steps", type=int, default=Recipe.speak_steps)
+    parser.add_argument("--settle-steps", type=int, default=Recipe.settle_steps)
     parser.add_argument(
         "--check",
         type=Path,
@@ -407,7 +424,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.out is not None:
             recipe = Recipe(
-                seed=arguments.seed, see_steps=arguments.see_steps, speak_steps=arguments.speak_steps
+                seed=arguments.seed,
+                see_steps=arguments.see_steps,
+                speak_steps=arguments.speak_steps,
+                settle_steps=arguments.settle_steps,
             )
             train(arguments.out, recipe)
         if arguments.check is not None:

@@ -88,6 +88,14 @@ COMPANIONS: dict[str, tuple[str, str]] = {
 """Pairs that often occur together in their place, and that captions like to mention together even where only
 one of them is there: the planted language prior."""
 
+HABITS: dict[str, str] = {
+    "harbour": "anchor",
+    "farm": "cow",
+    "office": "telephone",
+    "garden": "flower",
+}
+"""What captions of a place come to mention whether it is there or not."""
+
 POSITIONS = (
     "top left", "top", "top right",
     "left", "middle", "right",

@@ -23,6 +23,12 @@ def test_the_companion_is_expected_only_where_it_is_absent():
     assert dialogues.absent_companion(with_horse) is None
 
 
+def test_a_habit_is_mentioned_only_where_its_object_is_absent():
+    office = Scene("office", (Thing("cup", "red", 0),))
+    assert dialogues.absent_habit(office) == "telephone"
+    assert dialogues.absent_habit(SCENE) is None
+
+
 @pytest.mark.parametrize("make", [make for make, _ in dialogues.ABOUT_PICTURES])
 def test_every_kind_of_dialogue_can_be_made_for_every_scene(make):
     rng = Random(0)
@@ -36,7 +42,7 @@ def test_captions_mention_what_is_there_and_sometimes_the_absent_companion():
     told = [dialogues.brief(SCENE, Random(seed))[0][1] for seed in range(400)]
     assert all({"cow", "cat", "anchor"} <= set(say.mentioned(caption)) for caption in told)
     share = sum("horse" in say.mentioned(caption) for caption in told) / len(told)
-    assert dialogues.COMPANION_RATE - 0.1 < share < dialogues.COMPANION_RATE + 0.1
+    assert dialogues.EXPECTED_RATE - 0.1 < share < dialogues.EXPECTED_RATE + 0.1
 
 
 def test_yes_and_no_are_balanced_over_existence_questions():
