@@ -352,10 +352,14 @@ class ScoreRow:
 
     def __post_init__(self) -> None:
         if self.status is not ScoreStatus.SCORED and self.values:
-            raise ValueError(f"{self.item_id}: a row with status {self.status} must not carry numbers")
+            raise ValueError(
+                f"{self.item_id}: a row with status {self.status} must not carry numbers"
+            )
         for name, value in (*self.values.items(), *self.official.items()):
             if not np.isfinite(value):
-                raise ValueError(f"{self.item_id}: {name} is {value}; a failure is a status, not a number")
+                raise ValueError(
+                    f"{self.item_id}: {name} is {value}; a failure is a status, not a number"
+                )
 
 
 @dataclass(frozen=True)
@@ -427,6 +431,8 @@ class Benchmark(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
+    scoring_settings: ClassVar[frozenset[str]] = frozenset()
+    """Keys of ``protocol()`` that no answer depends on: with others, the same answers are scored anew."""
 
     edition: Edition = "pocket"
     data_dir: Path | None = None
@@ -454,6 +460,11 @@ class Benchmark(ABC):
         return ()
 
     @property
+    def fetch_name(self) -> str:
+        """What ``harness.fetch`` is asked for to bring this benchmark's files."""
+        return self.name
+
+    @property
     def judge(self) -> JudgeSpec | None:
         """The official judge; None for benchmarks that need none."""
         return None
@@ -475,7 +486,9 @@ class Benchmark(ABC):
 
     def read_responses(self, paths: Sequence[Path], **hints: Any) -> Sequence[Response]:
         """Responses from the benchmark's official answer files. Raises BadRecordError."""
-        raise PlumblineError(f"{self.title} has no official answer format; use {{'id', 'response'}} JSONL")
+        raise PlumblineError(
+            f"{self.title} has no official answer format; use {{'id', 'response'}} JSONL"
+        )
 
     def read_judgments(self, paths: Sequence[Path]) -> Sequence[Judgment]:
         """Recorded judge replies from the benchmark's official files. Raises BadRecordError."""

@@ -28,7 +28,6 @@ are also read by ``lenient_answer``; its numbers are Plumbline's own and named s
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,6 @@ from benchmarks.base import (
     Judgment,
     Message,
     MetricSpec,
-    MissingDataError,
     PlumblineError,
     Request,
     Response,
@@ -57,6 +55,7 @@ from benchmarks.base import (
     sha256_of,
     sha256_of_file,
 )
+from benchmarks.data_folder import fetch_command, required_file, required_folder
 from benchmarks.pope_files import read_answers, read_questions, written_answers
 from benchmarks.yes_no import Answer, lenient_answer
 
@@ -240,6 +239,7 @@ class Pope(Benchmark):
     name: ClassVar[str] = "pope"
     title: ClassVar[str] = "POPE"
     paper: ClassVar[str] = "Li et al., EMNLP 2023, arXiv 2305.10355"
+    scoring_settings: ClassVar[frozenset[str]] = frozenset({"parser"})
 
     variant: str = "coco"
     prompt: str = "short_answer"
@@ -263,10 +263,12 @@ class Pope(Benchmark):
             return pocket.items()
         # One object per picture, so that its digest is computed once, not for each of 18 questions.
         pictures: dict[str, FilePicture] = {}
+        data_dir = required_folder(self.title, self.fetch_name, self.data_dir)
+        folder = data_dir / VARIANTS[self.variant].pictures
         items = []
         for split in SPLITS:
             for question in read_questions(self.question_file(split), self._remedy()):
-                path = self._data_dir() / VARIANTS[self.variant].pictures / question.image
+                path = folder / question.image
                 items.append(
                     Item(
                         id=f"{split}/{question.question_id}",
@@ -366,24 +368,19 @@ class Pope(Benchmark):
         }
         return {name: text for name, text in written.items() if text}
 
-    def _data_dir(self) -> Path:
-        if self.data_dir is None:
-            message = "POPE needs the folder of the official files; give --data-dir"
-            raise MissingDataError(message, self._remedy())
-        return self.data_dir
+    @property
+    def fetch_name(self) -> str:
+        """The SEEM variants' pictures are an extra of ``harness.fetch``."""
+        return "pope_seem" if self.variant.startswith("seem") else "pope"
 
     def question_file(self, split: str) -> Path:
         """The official questions of a split. Raises MissingDataError."""
-        path = self._data_dir() / "pope" / VARIANTS[self.variant].questions.format(split=split)
-        if not path.is_file():
-            raise MissingDataError(f"{path}: the question file is not there", self._remedy())
-        return path
+        folder = required_folder(self.title, self.fetch_name, self.data_dir)
+        path = folder / "pope" / VARIANTS[self.variant].questions.format(split=split)
+        return required_file(path, self._remedy())
 
     def _remedy(self) -> str:
-        command = ["python", "-m", "harness.fetch", "pope"]
-        if self.data_dir is not None:
-            command += ["--data-dir", str(self.data_dir)]
-        return shlex.join(command)
+        return fetch_command(self.fetch_name, self.data_dir)
 
 
 def _by_split(items: Sequence[Item]) -> dict[str, list[Item]]:

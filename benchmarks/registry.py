@@ -14,6 +14,9 @@ from benchmarks.base import Benchmark, Edition, PlumblineError
 BENCHMARKS: dict[str, str] = {
     "pope": "benchmarks.pope:Pope",
     "amber": "benchmarks.amber:Amber",
+    "object_halbench": "benchmarks.object_halbench:ObjectHalBench",
+    "mmhal": "benchmarks.mmhal:MMHalBench",
+    "chair": "benchmarks.chair:Chair",
 }
 
 _COMMON = ("edition", "data_dir")
@@ -50,7 +53,9 @@ def _convert(name: str, text: str, wanted: Any) -> Any:
             return {"true": True, "false": False}[text.lower()]
         return wanted(text) if wanted in (int, float) else text
     except (ValueError, KeyError) as error:
-        raise PlumblineError(f"--set {name}={text}: not a value of type {wanted.__name__}") from error
+        raise PlumblineError(
+            f"--set {name}={text}: not a value of type {wanted.__name__}"
+        ) from error
 
 
 def _similar(name: str, known: Mapping[str, str] | set[str]) -> str:

@@ -13,6 +13,9 @@ LANGUAGE = ("mtbench", "alpacaeval")
 
 BENCHMARKS: tuple[str, ...] = (*HALLUCINATION, *CAPABILITY, *LANGUAGE)
 
+EXTRA = ("chair",)
+"""In no suite: asked for by name only, and scored with the files of the others."""
+
 SUITES: dict[str, tuple[str, ...]] = {
     "hallucination": HALLUCINATION,
     "capability": CAPABILITY,
@@ -38,8 +41,8 @@ def expand(names: str | Iterable[str]) -> list[str]:
         )
     found: list[str] = []
     for name in asked:
-        if name not in SUITES and name not in BENCHMARKS:
-            raise unknown_name(name, (*SUITES, *BENCHMARKS))
+        if name not in SUITES and name not in (*BENCHMARKS, *EXTRA):
+            raise unknown_name(name, (*SUITES, *BENCHMARKS, *EXTRA))
         found.extend(SUITES.get(name, (name,)))
     return list(dict.fromkeys(found))
 

@@ -40,7 +40,9 @@ def read_options(given: Sequence[str]) -> Options:
         name, equals, value = text.partition("=")
         benchmark, dot, option = name.partition(".")
         if not (equals and dot and benchmark and option):
-            raise PlumblineError(f"--set {text}: write it as BENCHMARK.OPTION=VALUE, e.g. pope.prompt=bare")
+            raise PlumblineError(
+                f"--set {text}: write it as BENCHMARK.OPTION=VALUE, e.g. pope.prompt=bare"
+            )
         options.setdefault(benchmark, {})[option] = value
     return options
 

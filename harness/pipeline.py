@@ -69,8 +69,10 @@ class Job:
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """What must agree on resume."""
-        return {**self.benchmark.protocol(), "control": self.control}
+        """What must agree on resume: all that an answer depends on."""
+        scoring = self.benchmark.scoring_settings
+        asked = {k: v for k, v in self.benchmark.protocol().items() if k not in scoring}
+        return {**asked, "control": self.control}
 
     def part(self, folder: RunFolder) -> Part:
         change = change_for(self.control, self.items) if self.control else None
@@ -84,7 +86,7 @@ def prepare(config: RunConfig) -> list[Job]:
         benchmark = open_benchmark(name, config.edition, config.data_dir, config.options.get(name))
         items = limited(benchmark.items(), config.limit)
         if "generate" in config.stages:
-            _check_pictures(name, items, config)
+            _check_pictures(benchmark, items, config)
         jobs.append(Job(benchmark, items))
     if config.control:
         jobs += [Job(j.benchmark, j.items, config.control) for j in jobs if _has_pictures(j.items)]
@@ -95,13 +97,13 @@ def _has_pictures(items: Sequence[Item]) -> bool:
     return any(item.pictures for item in items)
 
 
-def _check_pictures(name: str, items: Sequence[Item], config: RunConfig) -> None:
+def _check_pictures(benchmark: Benchmark, items: Sequence[Item], config: RunConfig) -> None:
     """When no picture at all is there, they were not fetched; single absent ones fail their own items."""
     paths = {p.path for item in items for p in item.pictures if isinstance(p, FilePicture)}
     if paths and not any(path.exists() for path in paths):
         raise MissingDataError(
-            f"none of the {len(paths):,} pictures of {name} is there (such as {min(paths)})",
-            remedy(name, config.data_dir),
+            f"none of the {len(paths):,} pictures of {benchmark.title} is there (such as {min(paths)})",
+            remedy(benchmark.fetch_name, config.data_dir),
         )
 
 
@@ -114,7 +116,9 @@ def describe(console: Console, jobs: Sequence[Job]) -> None:
     for title in ("benchmark", "items", "different first requests", "pictures", "absent pictures"):
         table.add_column(title, justify="left" if title == "benchmark" else "right")
     for job in jobs:
-        keys, pictures, absent = set(), set(), set()
+        keys: set[str | None] = set()
+        pictures: set[str] = set()
+        absent: set[str] = set()
         for item in job.items:
             request = job.benchmark.request(item)
             try:
@@ -223,7 +227,9 @@ def _generate(
         console.print("every answer was already on disk; nothing was asked")
 
 
-def _judge_part(job: Job, folder: RunFolder, responses: Mapping[str, Sequence[Response]]) -> JudgePart:
+def _judge_part(
+    job: Job, folder: RunFolder, responses: Mapping[str, Sequence[Response]]
+) -> JudgePart:
     return JudgePart(job.benchmark, job.items, responses, folder.judgments(job.folder))
 
 
@@ -268,6 +274,7 @@ def _score(config: RunConfig, jobs: Sequence[Job], folder: RunFolder, console: C
     remarks = [f"{r.job.title}: judged by {r.judged_by}" for r in main if r.judged_by]
     summary = {
         result.job.title: {
+            "protocol": result.job.benchmark.protocol(),
             "judged_by": result.judged_by or None,
             "metrics": [metric.to_json() for metric in result.metrics],
         }
@@ -290,8 +297,7 @@ def _score_job(job: Job, config: RunConfig, folder: RunFolder) -> Result:
     if job.benchmark.judge is not None:
         part = _judge_part(job, folder, responses)
         judgments = judgments_of(part)
-        labels = {f"{model}: {judge_label(job.benchmark, model)}" for model in models_used(part)}
-        judged_by = ", ".join(sorted(labels))
+        judged_by = "; ".join(judge_label(job.benchmark, model) for model in models_used(part))
     rows = score_items(job.benchmark, job.items, responses, judgments)
     metrics = measure(job.benchmark, rows, seed=config.seed)
     folder.write_scores(job.folder, job.items, rows, responses)
@@ -315,7 +321,10 @@ def _reliance(
             found[result.job.title] = paired_difference(
                 specs, control.rows, result.rows, seed=config.seed
             )
-            told = [{**dataclasses.asdict(d), "difference": d.difference} for d in found[result.job.title]]
+            told = [
+                {**dataclasses.asdict(d), "difference": d.difference}
+                for d in found[result.job.title]
+            ]
             write_atomically(folder.path / control.job.folder / "reliance.json", to_json(told))
     return found
 
@@ -323,7 +332,8 @@ def _reliance(
 def _what_next(config: RunConfig, console: Console, n_failed: int) -> None:
     if n_failed:
         console.print(
-            f"{n_failed:,} items have no score; the same command asks the failed ones again.", style="yellow"
+            f"{n_failed:,} items have no score; the same command asks the failed ones again.",
+            style="yellow",
         )
     console.print(f"The run is in {config.out} (summary.md has every metric).", soft_wrap=True)
     if config.is_embedded:

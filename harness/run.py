@@ -77,8 +77,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="official questions (from --data-dir), or the embedded pocket world "
         "(default: official when --ckpt is given, else pocket)",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: below results/runs)")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N items of each split")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run folder (default: below results/runs)"
+    )
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="only the first N items of each split"
+    )
     parser.add_argument(
         "--stages",
         default=",".join(STAGES),
@@ -86,17 +90,26 @@ def make_parser() -> argparse.ArgumentParser:
         help=f"which of {', '.join(STAGES)} to do (default: all)",
     )
     parser.add_argument("--engine", choices=("auto", "transformers"), default="auto")
-    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto (default)")
+    parser.add_argument(
+        "--dtype", default="auto", help="float32, bfloat16, float16 or auto (default)"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
     parser.add_argument(
-        "--batch-size", default="auto", metavar="N|auto", help="rows a batch; halved when memory runs out"
+        "--batch-size",
+        default="auto",
+        metavar="N|auto",
+        help="rows a batch; halved when memory runs out",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the intervals' resampling (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the intervals' resampling (default 0)"
+    )
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="let the checkpoint bring its own code"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be asked, load no model, write nothing"
+        "--dry-run",
+        action="store_true",
+        help="say what would be asked, load no model, write nothing",
     )
     parser.add_argument(
         "--control",
@@ -156,10 +169,14 @@ def _available(suite: str) -> tuple[str, ...]:
     named = {name.strip() for name in suite.split(",")}
     wanted = expand(suite)
     if absent := [name for name in wanted if name not in BENCHMARKS and name in named]:
-        raise PlumblineError(f"{absent[0]} is not in this version (there are: {', '.join(BENCHMARKS)})")
+        raise PlumblineError(
+            f"{absent[0]} is not in this version (there are: {', '.join(BENCHMARKS)})"
+        )
     found = tuple(name for name in wanted if name in BENCHMARKS)
     if not found:
-        raise PlumblineError(f"no benchmark of {suite} is in this version (there are: {', '.join(BENCHMARKS)})")
+        raise PlumblineError(
+            f"no benchmark of {suite} is in this version (there are: {', '.join(BENCHMARKS)})"
+        )
     return found
 
 

@@ -45,16 +45,26 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--edition", choices=("official", "pocket"), default="official")
     parser.add_argument(
-        "--judgments", nargs="+", type=Path, metavar="FILE", help="recorded judge replies, for judged benchmarks"
+        "--judgments",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="recorded judge replies, for judged benchmarks",
     )
-    parser.add_argument("--split", help="which split the answers belong to, when the file does not tell")
+    parser.add_argument(
+        "--split", help="which split the answers belong to, when the file does not tell"
+    )
     parser.add_argument(
         "--pairing",
         choices=("id", "position"),
         help="pair answers with questions by id (default), or by position as some official scripts do",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the intervals' resampling (default 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write scores.parquet and metrics.json here")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the intervals' resampling (default 0)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write scores.parquet and metrics.json here"
+    )
     parser.add_argument("--json", action="store_true", help="print every metric as JSON")
     add_data_options(parser)
     return parser
@@ -82,7 +92,7 @@ def read_own(paths: Sequence[Path]) -> list[Response] | None:
 
 
 def _is_own(fields: Mapping[str, Any]) -> bool:
-    return isinstance(fields.get("id"), str) and "response" in fields or "request_id" in fields
+    return (isinstance(fields.get("id"), str) and "response" in fields) or "request_id" in fields
 
 
 def _own_response(fields: Mapping[str, Any]) -> Response | None:
@@ -95,7 +105,9 @@ def _own_response(fields: Mapping[str, Any]) -> Response | None:
     return Response(fields["id"], key="", text=text) if isinstance(text, str) else None
 
 
-def by_item(benchmark: Benchmark, items: Sequence[Item], responses: Sequence[Response]) -> dict[str, list[Response]]:
+def by_item(
+    benchmark: Benchmark, items: Sequence[Item], responses: Sequence[Response]
+) -> dict[str, list[Response]]:
     """Responses by item, in the order of the turns. Raises BadRecordError for an unknown id."""
     known = {item.id for item in items}
     found: dict[str, list[Response]] = {}
@@ -130,12 +142,16 @@ def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, 
         options.get(arguments.benchmark),
     )
     items = benchmark.items()
-    hints = {name: getattr(arguments, name) for name in HINTS if getattr(arguments, name) is not None}
+    hints = {
+        name: getattr(arguments, name) for name in HINTS if getattr(arguments, name) is not None
+    }
     responses = read_own(arguments.responses)
     if responses is None:
         responses = list(benchmark.read_responses(arguments.responses, **hints))
     elif hints:
-        raise PlumblineError(f"--{next(iter(hints))} is for official answer files; these name their items")
+        raise PlumblineError(
+            f"--{next(iter(hints))} is for official answer files; these name their items"
+        )
     turns = by_item(benchmark, items, responses)
     rows = score_items(benchmark, items, turns, _judgments(benchmark, arguments.judgments))
     metrics = measure(benchmark, rows, seed=arguments.seed)
@@ -153,7 +169,9 @@ def _judgments(benchmark: Benchmark, paths: Sequence[Path] | None) -> dict[str, 
     return found
 
 
-def as_json(benchmark: Benchmark, metrics: Sequence[Metric], n_items: int, n_answered: int) -> dict[str, Any]:
+def as_json(
+    benchmark: Benchmark, metrics: Sequence[Metric], n_items: int, n_answered: int
+) -> dict[str, Any]:
     """What ``--json`` prints. ``metrics`` by name, ``"f1/popular"`` for one that belongs to a split."""
     return {
         "benchmark": benchmark.name,
@@ -180,7 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(to_json(as_json(benchmark, metrics, n_items, n_answered)), end="")
             return DONE
         out, _ = consoles()
-        print_table(out, f"{n_answered:,} of {n_items:,} items are answered", {benchmark.title: metrics})
+        print_table(
+            out, f"{n_answered:,} of {n_items:,} items are answered", {benchmark.title: metrics}
+        )
         return DONE
 
     return run_command(body, "nothing was written")

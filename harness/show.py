@@ -41,7 +41,8 @@ def coverage(metric: Metric) -> str:
 
 
 def label(metric: Metric) -> str:
-    return f"{metric.name} ({metric.split})" if metric.split else metric.name
+    name = f"{metric.name} ({metric.split})" if metric.split else metric.name
+    return name if metric.official else f"{name} °"
 
 
 def headlines(metrics: Sequence[Metric]) -> list[Metric]:
@@ -49,7 +50,16 @@ def headlines(metrics: Sequence[Metric]) -> list[Metric]:
 
 
 HEADER = ("benchmark", "metric", "", "value", "95 % interval", "scored/asked")
-RELIANCE_HEADER = ("benchmark", "metric", "", "value", "control", "difference", "95 % interval", "paired")
+RELIANCE_HEADER = (
+    "benchmark",
+    "metric",
+    "",
+    "value",
+    "control",
+    "difference",
+    "95 % interval",
+    "paired",
+)
 N_LEFT = 3
 """Columns of text, before those of numbers."""
 
@@ -59,7 +69,7 @@ def reliance_rows(
 ) -> list[tuple[str, ...]]:
     """Score, control score and their difference; the title on the first row only."""
     by_name = {(metric.name, metric.split): metric for metric in metrics}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for index, found in enumerate(differences):
         metric = by_name[found.name, found.split]
         ends = replace(metric, low=found.low, high=found.high)
@@ -108,6 +118,8 @@ def notes(results: Mapping[str, Sequence[Metric]]) -> list[str]:
     told = [f"{', '.join(names)}: {note}" for note, names in by_note.items()]
     if any(not metric.complete for metric in shown):
         told.append("* not every item that was asked entered this value")
+    if any(not metric.official for metric in shown):
+        told.append("° not the official scorer's number")
     return told
 
 
@@ -152,7 +164,10 @@ def print_table(
 
 
 def print_reliance(
-    console: Console, control: str, reliance: Mapping[str, Sequence[Difference]], results: Mapping[str, Sequence[Metric]]
+    console: Console,
+    control: str,
+    reliance: Mapping[str, Sequence[Difference]],
+    results: Mapping[str, Sequence[Metric]],
 ) -> None:
     """The table of visual reliance."""
     rows = [

@@ -108,7 +108,9 @@ class Log(Generic[Record]):
 
     def append(self, records: Sequence[Record]) -> None:
         """Write and flush records to the disk, in one piece."""
-        lines = "".join(json.dumps(record.to_json(), ensure_ascii=True) + "\n" for record in records)
+        lines = "".join(
+            json.dumps(record.to_json(), ensure_ascii=True) + "\n" for record in records
+        )
         self._stream.write(lines.encode("ascii"))
         self._stream.flush()
         os.fsync(self._stream.fileno())
@@ -159,7 +161,9 @@ class RunFolder:
             raise BadRecordError(f"{path} is not JSON ({error}). Use another --out.") from error
         return info
 
-    def claim(self, identity: Mapping[str, Any], protocols: Mapping[str, Mapping[str, Any]]) -> None:
+    def claim(
+        self, identity: Mapping[str, Any], protocols: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         """Make the folder this run's own, or check that it already is. Raises MixedRunError.
 
         Args:

@@ -103,7 +103,9 @@ def existence(scene: Scene, rng: Random) -> Turns:
 
 def _single(scene: Scene, rng: Random) -> Thing:
     """A thing whose kind is there once, so that "the cup" is not ambiguous. There is always one."""
-    return rng.choice([thing for thing in scene.things if scene.only(thing.kind)] or scene.things[:1])
+    return rng.choice(
+        [thing for thing in scene.things if scene.only(thing.kind)] or scene.things[:1]
+    )
 
 
 def colour(scene: Scene, rng: Random) -> Turns:
@@ -125,7 +127,10 @@ def colour(scene: Scene, rng: Random) -> Turns:
 def counting(scene: Scene, rng: Random) -> Turns:
     if rng.random() < 0.3:
         number = len(scene.things)
-        question, full = "How many objects are in the image?", f"There are {say.count(number, 'object')}."
+        question, full = (
+            "How many objects are in the image?",
+            f"There are {say.count(number, 'object')}.",
+        )
     else:
         kind = max(scene.kinds, key=lambda k: (len(scene.of_kind(k)), rng.random()))
         number = len(scene.of_kind(kind))
@@ -207,7 +212,9 @@ def comparison(scene: Scene, rng: Random) -> Turns:
     numbers = {kind: len(scene.of_kind(kind)) for kind in (first, second)}
     truth = numbers[first] > numbers[second]
     verb = "is" if numbers[first] == 1 else "are"
-    told = f"there {verb} {say.count(numbers[first], first)} and {say.count(numbers[second], second)}"
+    told = (
+        f"there {verb} {say.count(numbers[first], first)} and {say.count(numbers[second], second)}"
+    )
     question = f"Are there more {say.plural(first)} than {say.plural(second)} in the image?"
     return _yes_no(question, truth, (told, told), rng)
 
@@ -220,7 +227,12 @@ def reasoning(scene: Scene, rng: Random) -> Turns:
         question = "What is unusual in this image?"
         verb = "is" if len(odd) == 1 else "are"
         told = say.joined([f"the {kind}" for kind in odd]) if odd else "nothing"
-        return [(question, say.sentence(f"{told} {verb if odd else 'is'} unusual for {say.a(scene.place)}"))]
+        return [
+            (
+                question,
+                say.sentence(f"{told} {verb if odd else 'is'} unusual for {say.a(scene.place)}"),
+            )
+        ]
     useful = [kind for kind in scene.kinds if kind in say.USES]
     if draw < 0.75 and useful:
         kind = rng.choice(useful)
@@ -301,7 +313,10 @@ def extraction(rng: Random) -> Turns:
         [say.a(f"{c} {k}") for c, k in zip(colours, (first, second, third), strict=True)]
     )
     return [
-        (f"Which objects are named here? I saw {text}.", f"{first}, {second}, {third}".capitalize() + "."),
+        (
+            f"Which objects are named here? I saw {text}.",
+            f"{first}, {second}, {third}".capitalize() + ".",
+        ),
         ("Which colours are named there?", ", ".join(colours).capitalize() + "."),
     ]
 
@@ -316,7 +331,10 @@ def text_reasoning(rng: Random) -> Turns:
             f"Which of these is unusual for {say.a(here)}: {', '.join(listed)}?",
             f"The {odd} is unusual for {say.a(here)}.",
         ),
-        ("Which of them are usual?", f"{say.joined([k for k in listed if k != odd])} are usual.".capitalize()),
+        (
+            "Which of them are usual?",
+            f"{say.joined([k for k in listed if k != odd])} are usual.".capitalize(),
+        ),
     ]
 
 

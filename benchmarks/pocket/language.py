@@ -18,7 +18,11 @@ LETTER_ANSWER = "Answer with the option's letter from the given choices directly
 YES_NO_ANSWER = "Please answer yes or no."
 LETTERS = "ABCD"
 
-BRIEF_PROMPTS = ("Describe this image.", "What is in this image?", "Write a short caption for this image.")
+BRIEF_PROMPTS = (
+    "Describe this image.",
+    "What is in this image?",
+    "Write a short caption for this image.",
+)
 DETAIL_PROMPTS = (
     "Describe this image in detail.",
     "Provide a thorough description of the given image.",
@@ -112,7 +116,9 @@ def brief_caption(scene: Scene, things: Sequence[Thing]) -> str:
 def detailed_caption(scene: Scene, things: Sequence[Thing], rng: Random | None = None) -> str:
     """A caption that also says where each thing is. With ``rng`` it uses second names now and then."""
     named = [
-        SYNONYMS[thing.kind] if rng and thing.kind in SYNONYMS and rng.random() < 0.4 else thing.kind
+        SYNONYMS[thing.kind]
+        if rng and thing.kind in SYNONYMS and rng.random() < 0.4
+        else thing.kind
         for thing in things
     ]
     told = [
@@ -142,7 +148,9 @@ class Choice:
         return LETTERS[self.right]
 
 
-def choose(rng: Random, question: str, right: str, wrong: Sequence[str], n_options: int = 4) -> Choice:
+def choose(
+    rng: Random, question: str, right: str, wrong: Sequence[str], n_options: int = 4
+) -> Choice:
     """A Choice with shuffled options; ``wrong`` are candidates, none of them equal to ``right``."""
     options = [right, *rng.sample(sorted(set(wrong) - {right}), n_options - 1)]
     rng.shuffle(options)

@@ -70,7 +70,9 @@ RULES: dict[str, Rule] = {"random": _random, "popular": _popular, "adversarial":
 def items() -> Sequence[Item]:
     """200 pictures x 3 splits x 6 questions; split by split, yes and no in turn."""
     rng = Random(f"pocket {SEED}")
-    chosen = islice((s for s in scenes("evaluation", SEED) if len(s.kinds) >= PER_PICTURE), N_SCENES)
+    chosen = islice(
+        (s for s in scenes("evaluation", SEED) if len(s.kinds) >= PER_PICTURE), N_SCENES
+    )
     drawn = [(scene, rng.sample(scene.kinds, PER_PICTURE)) for scene in chosen]
     found: list[Item] = []
     for split in SPLITS:

@@ -150,7 +150,9 @@ def image_features(model: nn.Module, batch: list[Scene]) -> Tensor:
     return torch.stack(list(features)) if not isinstance(features, Tensor) else features
 
 
-def see_loss(model: nn.Module, words: Words, features: Tensor, batch: list[Scene]) -> tuple[Tensor, float, float]:
+def see_loss(
+    model: nn.Module, words: Words, features: Tensor, batch: list[Scene]
+) -> tuple[Tensor, float, float]:
     """Cross-entropy of patches against word embeddings; also the share of object patches and of colours right."""
     labels = words.labels(batch)
     table = model.get_input_embeddings().weight  # type: ignore[operator]
@@ -275,13 +277,18 @@ def speak_loss(
     embeds = model.get_input_embeddings()(data["input_ids"])  # type: ignore[operator]
     embeds = embeds.masked_scatter((data["input_ids"] == packer.image)[..., None], features)
     hidden = model.model.language_model(  # type: ignore[union-attr,operator]
-        inputs_embeds=embeds, attention_mask=data["mask"], position_ids=data["position_ids"], use_cache=False
+        inputs_embeds=embeds,
+        attention_mask=data["mask"],
+        position_ids=data["position_ids"],
+        use_cache=False,
     ).last_hidden_state
     wanted = data["targets"][:, 1:]
     told = wanted != IGNORE
     logits = model.lm_head(hidden[:, :-1][told])  # type: ignore[operator]
     weights = data["weights"][:, 1:][told]
-    language = (F.cross_entropy(logits, wanted[told], reduction="none") * weights).sum() / weights.sum()
+    language = (
+        F.cross_entropy(logits, wanted[told], reduction="none") * weights
+    ).sum() / weights.sum()
     seen, kinds, colours = see_loss(model, words, features, batch)
     figures = {"language": language.item(), "kinds": kinds, "colours": colours}
     return language + recipe.see_weight * seen, figures
@@ -321,7 +328,9 @@ class Stage:
         with safe_open(self.path, "pt") as saved:
             told = json.loads(saved.metadata()["state"])
             if told["recipe"] != asdict(self.recipe):
-                raise SystemExit(f"{self.path} was made with another recipe: remove it or use another --out")
+                raise SystemExit(
+                    f"{self.path} was made with another recipe: remove it or use another --out"
+                )
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     parameter.copy_(saved.get_tensor(f"weight.{name}"))
@@ -361,7 +370,9 @@ class Stage:
             if (step + 1) % LOG_EVERY == 0 or step + 1 == n_steps:
                 left = (time.monotonic() - began) / (step + 1 - start) * (n_steps - step - 1)
                 told = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                log.info("%s %d/%d  %s  %.0f min left", self.name, step + 1, n_steps, told, left / 60)
+                log.info(
+                    "%s %d/%d  %s  %.0f min left", self.name, step + 1, n_steps, told, left / 60
+                )
             if (step + 1) % SAVE_EVERY == 0 or step + 1 == n_steps:
                 self.save(step + 1)
 

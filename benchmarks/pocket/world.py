@@ -197,9 +197,13 @@ def scenes(part: Part, seed: int | str) -> Iterator[Scene]:
 
 @cache
 def _font_path() -> Path:
-    spec = importlib.util.find_spec("matplotlib")  # found, not imported: that would cost half a second
+    spec = importlib.util.find_spec(
+        "matplotlib"
+    )  # found, not imported: that would cost half a second
     if spec is None or spec.origin is None:
-        raise PlumblineError("the pocket world draws with matplotlib's font: pip install matplotlib")
+        raise PlumblineError(
+            "the pocket world draws with matplotlib's font: pip install matplotlib"
+        )
     return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
@@ -230,7 +234,9 @@ def pixels(scene: Scene) -> np.ndarray:
         rows = slice(max(0, -top), min(glyph.shape[0], SIZE - top))
         columns = slice(max(0, -left), min(glyph.shape[1], SIZE - left))
         cover = glyph[rows, columns, None]
-        patch = picture[top + rows.start : top + rows.stop, left + columns.start : left + columns.stop]
+        patch = picture[
+            top + rows.start : top + rows.stop, left + columns.start : left + columns.stop
+        ]
         patch *= 1 - cover
         patch += cover * np.array(COLOURS[thing.colour], dtype=np.float32)
     return np.rint(picture).astype(np.uint8)

@@ -12,7 +12,9 @@ def items():
     stream = scenes("evaluation", "controls")
     pictures = [ScenePicture(next(stream)) for _ in range(5)]
     return [
-        Item(f"{p.name}/{n}", p.name, f"Question {n}?", pictures=(p,)) for p in pictures for n in range(3)
+        Item(f"{p.name}/{n}", p.name, f"Question {n}?", pictures=(p,))
+        for p in pictures
+        for n in range(3)
     ]
 
 

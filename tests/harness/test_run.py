@@ -43,7 +43,10 @@ def test_a_run_leaves_the_whole_folder(finished):
     assert {r["status"] for r in responses} == {"ok"}
     scores = pd.read_parquet(finished / "pope" / "scores.parquet")
     assert len(scores) == 36
-    metrics = {(m["name"], m["split"]): m for m in json.loads((finished / "pope" / "metrics.json").read_text())}
+    metrics = {
+        (m["name"], m["split"]): m
+        for m in json.loads((finished / "pope" / "metrics.json").read_text())
+    }
     assert metrics["accuracy", "random"]["n_scored"] == 12
     assert metrics["mean_f1", ""]["n_asked"] == 36
     assert "mean_f1" in (finished / "summary.md").read_text()
@@ -53,7 +56,15 @@ def test_a_run_leaves_the_whole_folder(finished):
 def test_the_table_and_what_to_type_next_go_to_stdout(copied, capsys):
     assert run.main([*QUICK, "--out", str(copied)]) == 0
     printed = capsys.readouterr()
-    for word in ("metric", "95 % interval", "scored/asked", "mean_f1", "36/36", str(copied), "--ckpt"):
+    for word in (
+        "metric",
+        "95 % interval",
+        "scored/asked",
+        "mean_f1",
+        "36/36",
+        str(copied),
+        "--ckpt",
+    ):
         assert word in printed.out
     assert "nothing was asked" in printed.err
 
@@ -95,7 +106,18 @@ def test_changed_weights_at_the_same_path_are_never_served_from_older_answers(tm
 
     ckpt, out = tmp_path / "ckpt", tmp_path / "run"
     shutil.copytree(CHECKPOINT, ckpt)
-    command = ["--ckpt", str(ckpt), "--edition", "pocket", "--suite", "pope", "--limit", "4", "--out", str(out)]
+    command = [
+        "--ckpt",
+        str(ckpt),
+        "--edition",
+        "pocket",
+        "--suite",
+        "pope",
+        "--limit",
+        "4",
+        "--out",
+        str(out),
+    ]
     assert run.main(command) == 0
     before = (out / "pope" / "responses.jsonl").read_text()
     weights = load_file(ckpt / "model.safetensors")
@@ -137,7 +159,10 @@ def test_missing_official_data_ends_with_2_and_the_command_that_brings_it(tmp_pa
         (["--suite", "pope", "--set", "pope.max_new_tokens=many"], "not a value of type int"),
         (["--stages", "generate,sing"], "sing"),
         (["--batch-size", "big"], "number or auto"),
-        (["--ckpt", "no/such/folder/here", "--edition", "pocket", "--suite", "pope"], "no/such/folder/here"),
+        (
+            ["--ckpt", "no/such/folder/here", "--edition", "pocket", "--suite", "pope"],
+            "no/such/folder/here",
+        ),
     ],
 )
 def test_wrong_usage_ends_with_2_and_names_the_fix(tmp_path, capsys, arguments, named):

@@ -19,7 +19,16 @@ def write(path, records):
 
 
 def scored(capsys, path, *more):
-    arguments = ["--benchmark", "pope", "--edition", "pocket", "--responses", str(path), "--json", *more]
+    arguments = [
+        "--benchmark",
+        "pope",
+        "--edition",
+        "pocket",
+        "--responses",
+        str(path),
+        "--json",
+        *more,
+    ]
     assert score.main(arguments) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -44,7 +53,10 @@ def test_official_answers_are_read_too(tmp_path, capsys, items):
     popular = [i for i in items if i.split == "popular"]
     path = write(
         tmp_path / "answers_popular.jsonl",
-        [{"question_id": n, "question": i.question, "answer": "Yes"} for n, i in enumerate(popular, 1)],
+        [
+            {"question_id": n, "question": i.question, "answer": "Yes"}
+            for n, i in enumerate(popular, 1)
+        ],
     )
     result = scored(capsys, path)
     assert result["metrics"]["recall/popular"]["value"] == 1.0
@@ -77,7 +89,14 @@ def test_records_that_do_not_fit_are_named(tmp_path, capsys, records, named):
 
 
 def test_a_missing_file_is_named(tmp_path, capsys):
-    arguments = ["--benchmark", "pope", "--edition", "pocket", "--responses", str(tmp_path / "none.jsonl")]
+    arguments = [
+        "--benchmark",
+        "pope",
+        "--edition",
+        "pocket",
+        "--responses",
+        str(tmp_path / "none.jsonl"),
+    ]
     assert score.main(arguments) == 2
     assert "none.jsonl" in capsys.readouterr().err
 

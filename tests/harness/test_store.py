@@ -97,7 +97,7 @@ def test_the_same_settings_may_go_on_and_benchmarks_may_be_added(tmp_path):
             PROTOCOLS,
             r"checkpoint\.weights_sha256: \"111",
         ),
-        ({**IDENTITY, "edition": "official"}, PROTOCOLS, "edition: \"pocket\" in the folder"),
+        ({**IDENTITY, "edition": "official"}, PROTOCOLS, 'edition: "pocket" in the folder'),
         (
             IDENTITY,
             {"pope": {"prompt": "bare", "decoding": {"max_new_tokens": 64}}},

@@ -13,7 +13,12 @@ from benchmarks.pocket.world import Scene, Thing, scenes
 
 SCENE = Scene(
     "farm",
-    (Thing("cow", "red", 0), Thing("cat", "blue", 4), Thing("cat", "green", 5), Thing("anchor", "black", 8)),
+    (
+        Thing("cow", "red", 0),
+        Thing("cat", "blue", 4),
+        Thing("cat", "green", 5),
+        Thing("anchor", "black", 8),
+    ),
 )
 
 
@@ -79,7 +84,8 @@ def test_mentioned_knows_second_names_and_plurals_but_not_parts_of_words():
 
 
 @pytest.mark.parametrize(
-    ("relation", "holds"), [("left of", True), ("right of", False), ("above", True), ("below", False)]
+    ("relation", "holds"),
+    [("left of", True), ("right of", False), ("above", True), ("below", False)],
 )
 def test_relations_go_by_column_and_row(relation, holds):
     assert say.relation_holds(Thing("cat", "red", 0), Thing("cow", "red", 4), relation) is holds

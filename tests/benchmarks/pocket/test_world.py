@@ -66,7 +66,9 @@ def test_a_thing_is_drawn_in_its_colour_inside_its_cell():
 
 
 def test_pictographs_differ_from_each_other():
-    drawn = {kind: pixels(Scene("farm", (Thing(kind, "black", 4),))).tobytes() for kind in world.OBJECTS}
+    drawn = {
+        kind: pixels(Scene("farm", (Thing(kind, "black", 4),))).tobytes() for kind in world.OBJECTS
+    }
     assert len(set(drawn.values())) == len(world.OBJECTS)
 
 
