@@ -73,11 +73,12 @@ def items() -> Sequence[Item]:
     chosen = islice(
         (s for s in scenes("evaluation", SEED) if len(s.kinds) >= PER_PICTURE), N_SCENES
     )
-    drawn = [(scene, rng.sample(scene.kinds, PER_PICTURE)) for scene in chosen]
+    drawn = [(ScenePicture(scene), rng.sample(scene.kinds, PER_PICTURE)) for scene in chosen]
     found: list[Item] = []
     for split in SPLITS:
         number = 0
-        for scene, present in drawn:
+        for picture, present in drawn:
+            scene = picture.scene
             negatives = RULES[split](scene, Random(f"{SEED} {split} {scene.name}"))
             for kind, label in _in_turn(present, negatives):
                 number += 1
@@ -87,7 +88,7 @@ def items() -> Sequence[Item]:
                         group=scene.name,
                         question=f"Is there {a(kind)} in the image?",
                         split=split,
-                        pictures=(ScenePicture(scene),),
+                        pictures=(picture,),
                         reference={"label": label},
                     )
                 )

@@ -1,7 +1,9 @@
 """From a Request to what the model is fed: token ids, picture tensors and positions.
 
 The token ids of a request are those of the checkpoint's own processor, called on that request
-alone.
+alone. For further requests on the same pictures only the text behind the last picture is tokenized
+anew, where that has been seen to give the processor's own ids: calling a processor costs as much as the
+forward pass of a small model.
 """
 
 from __future__ import annotations
@@ -63,6 +65,21 @@ class Prompt:
         )
 
 
+@dataclass(frozen=True)
+class _Start:
+    """How prompts on the same pictures begin.
+
+    Attributes:
+        text: the rendered conversation up to and including the last picture's marker.
+        ids: the processor's ids for it.
+        first: the prompt that the processor made.
+    """
+
+    text: str
+    ids: torch.Tensor
+    first: Prompt
+
+
 class Prompter:
     """Builds Prompts with a checkpoint's processor (or the tokenizer of a text model)."""
 
@@ -77,6 +94,8 @@ class Prompter:
         self._takes_positions = "position_ids" in forward and not model.config.is_encoder_decoder
         self._loaded: dict[str, Image] = {}
         self._last: Prompt | None = None
+        self._start: _Start | None = None
+        self._marker: str = getattr(processor, "image_token", None) or ""
         if takes_pictures:
             PictureMemo(processor.image_processor)
 
@@ -87,12 +106,76 @@ class Prompter:
                 f"{request.id}: the request has pictures, but the checkpoint is a text-only model "
                 f"({self._model.config.model_type})"
             )
-        images = self._load(request.pictures)
-        if self._format == "chat":
-            inputs = self._chat(request.messages, images)
-        else:
-            inputs = self._plain(request.messages, images)
-        return self._pack(request, inputs)
+        if self._format == "plain":
+            images = self._load(request.pictures)
+            return self._pack(request, self._plain(request.messages, images))
+        text = self._rendered(request) if request.pictures and self._marker else ""
+        continued = self._continued(request, text)
+        if continued is not None:
+            return continued
+        prompt = self._pack(request, self._chat(request.messages, self._load(request.pictures)))
+        self._start = self._start_of(prompt, text)
+        return prompt
+
+    def _rendered(self, request: Request) -> str:
+        conversation = [
+            {
+                "role": message.role,
+                "content": [
+                    *({"type": "image"} for _ in message.pictures),
+                    {"type": "text", "text": message.text},
+                ],
+            }
+            for message in request.messages
+        ]
+        text: str = self._processor.apply_chat_template(conversation, add_generation_prompt=True)
+        return text
+
+    def _start_of(self, prompt: Prompt, text: str) -> _Start | None:
+        """What later prompts on the same pictures can begin with; None if they can't be continued.
+
+        The ids behind the last picture must be those of the text behind its marker alone, and all of
+        one type, so that the same can be said of any other text in its place.
+        """
+        if not text or self._marker not in text:
+            return None
+        end = text.rindex(self._marker) + len(self._marker)
+        tail = self._tail_ids(text[end:])
+        n_start = len(prompt) - len(tail)
+        if n_start < prompt.n_vision_prefix or not tail.equal(prompt.ids[n_start:]):
+            return None
+        if any((value[n_start:] != value[-1]).any() for value in prompt.per_token.values()):
+            return None
+        # Mllama's picture tensors say which token sees which picture.
+        if any(len(prompt) in value.shape for value in prompt.vision.values()):
+            return None
+        return _Start(text[:end], prompt.ids[:n_start], prompt)
+
+    def _tail_ids(self, text: str) -> torch.Tensor:
+        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return torch.tensor(ids, dtype=torch.long)
+
+    def _continued(self, request: Request, text: str) -> Prompt | None:
+        """The request's prompt, made from the start that it shares with the one before."""
+        start = self._start
+        if start is None or request.pictures != start.first.request.pictures:
+            return None
+        tail = text[len(start.text) :]
+        if not text.startswith(start.text) or not tail or self._marker in tail:
+            return None
+        ids = torch.cat([start.ids, self._tail_ids(tail)])
+        per_token = {
+            name: torch.cat([value[: len(start.ids)], value[-1:].repeat(len(ids) - len(start.ids))])
+            for name, value in start.first.per_token.items()
+        }
+        along = {name: value[None] for name, value in per_token.items()}
+        return replace(
+            start.first,
+            request=request,
+            ids=ids,
+            per_token=per_token,
+            positions=self._positions(ids[None], along, start.first.vision),
+        )
 
     def _load(self, pictures: Sequence[Picture]) -> list[Image]:
         """Pictures as objects that stay the same from request to request of one group."""
