@@ -254,6 +254,7 @@ def _judge(
         console.print(f"the judge stopped: {error}", style="yellow", markup=False)
     finally:
         session["judge"] = {**grader.identity, **dataclasses.asdict(grader.stats)}
+        grader.close()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Judges grade answers: ``options.make_judge`` builds one, ``harness.judging`` puts it to work."""

@@ -1,0 +1,198 @@
+"""Between Plumbline's vocabulary and chat completions: bodies out, replies and faults in."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks.base import JudgeRequest, Message, Picture
+from harness.judges.base import Fault, Reply
+from harness.judges.limits import read_retry_after
+
+SHOWN = 300
+"""Characters of a server's text that an error message repeats."""
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """What a server was found to want for a model, instead of the plain format.
+
+    Attributes:
+        length_name: newer models know ``max_tokens`` only as ``max_completion_tokens``.
+        refused: settings that the model does not take (a fixed temperature, no seed). They are left
+            out, and the judgment says so.
+    """
+
+    length_name: str = "max_tokens"
+    refused: frozenset[str] = frozenset()
+
+
+def chat_body(request: JudgeRequest, model: str, quirks: Quirks) -> dict[str, Any]:
+    """The body of a call. Settings at the API's own default are not sent, as in the official
+    scripts.
+
+    A ``max_new_tokens`` of 0 sets no limit, and a seed of 0 is not sent.
+    """
+    decoding = request.decoding
+    settings = {
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p if decoding.top_p != 1.0 else None,
+        quirks.length_name: decoding.max_new_tokens or None,
+        "seed": decoding.seed or None,
+        "stop": list(decoding.stop) or None,
+    }
+    sent = {
+        name: value
+        for name, value in settings.items()
+        if value is not None and name not in quirks.refused
+    }
+    return {"model": model, "messages": [_chat_message(m) for m in request.messages], **sent}
+
+
+def _chat_message(message: Message) -> dict[str, Any]:
+    text = _sendable(message.text)
+    if not message.pictures:
+        return {"role": message.role, "content": text}
+    shown = [
+        {"type": "image_url", "image_url": {"url": _data_url(picture)}}
+        for picture in message.pictures
+    ]
+    return {"role": message.role, "content": [*shown, {"type": "text", "text": text}]}
+
+
+def _sendable(text: str) -> str:
+    """Lone surrogates, which UTF-8 cannot carry, as replacement characters."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _data_url(picture: Picture) -> str:
+    stream = io.BytesIO()
+    picture.load().save(stream, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def learn(quirks: Quirks, fault: Fault) -> Quirks | None:
+    """Quirks that the refusal of a setting teaches; None when it is a refusal of something else."""
+    if fault.status != 400:
+        return None
+    error = _error_of(fault.raw)
+    if error.get("code") not in ("unsupported_parameter", "unsupported_value"):
+        return None
+    setting = error.get("param")
+    if setting == "max_tokens" and quirks.length_name == "max_tokens":
+        return replace(quirks, length_name="max_completion_tokens")
+    if setting in ("temperature", "top_p", "seed", "stop") and setting not in quirks.refused:
+        return replace(quirks, refused=quirks.refused | {setting})
+    return None
+
+
+def read_completion(text: str, asked: str, any_model: bool, quirks: Quirks) -> Reply | Fault:
+    """A 200 answer's body as a Reply, or what is wrong with it.
+
+    Args:
+        asked: the model that was asked for.
+        any_model: whether another model's reply is taken.
+    """
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return Fault(f"the server sent no JSON: {shortened(text)}", raw=text, unsure=True)
+    if not isinstance(body, Mapping) or body.get("error"):
+        return Fault(f"the server reports: {_message_of(text)}", raw=text, unsure=True)
+    reply = _reply(body, quirks)
+    choice = _first_choice(body)
+    message = choice.get("message")
+    refusal = message.get("refusal") if isinstance(message, Mapping) else None
+    if reply.finish_reason == "content_filter" or refusal:
+        reason = f"the judge refuses to reply: {shortened(str(refusal or 'content filter'))}"
+        return Fault(reason, retry=False, reply=reply, raw=reply.text or text)
+    if not reply.text:
+        if reply.finish_reason == "length":
+            reason = "the judge used up its token limit before it wrote anything"
+            return Fault(reason, retry=False, reply=reply, raw=text)
+        return Fault("the server sent an empty reply", reply=reply, raw=text)
+    if not any_model and not same_model(asked, reply.model):
+        reason = f"{reply.model or 'an unnamed model'} replied instead of {asked}"
+        return Fault(reason, reply=reply, raw=reply.text)
+    return reply
+
+
+def _reply(body: Mapping[str, Any], quirks: Quirks) -> Reply:
+    choice = _first_choice(body)
+    message = choice.get("message")
+    content = message.get("content") if isinstance(message, Mapping) else None
+    usage = body.get("usage")
+    counts = usage if isinstance(usage, Mapping) else {}
+    return Reply(
+        text=content if isinstance(content, str) else "",
+        model=_text(body.get("model")),
+        finish_reason=_text(choice.get("finish_reason")) or "stop",
+        fingerprint=_text(body.get("system_fingerprint")) or None,
+        n_prompt_tokens=_count(counts.get("prompt_tokens")),
+        n_new_tokens=_count(counts.get("completion_tokens")),
+        not_sent=tuple(sorted(quirks.refused)),
+    )
+
+
+def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def same_model(asked: str, returned: str) -> bool:
+    """Whether a returned name is the asked one, or what that alias stands for.
+
+    ``gpt-4o`` may reply as ``gpt-4o-2024-08-06``. A provider's prefix (``openai/gpt-4o``) makes no
+    difference.
+    """
+    asked, returned = (name.rpartition("/")[2].lower() for name in (asked, returned))
+    if asked == returned:
+        return True
+    dated = r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{3,4})"
+    alias = asked.removesuffix("-latest")
+    return re.fullmatch(re.escape(alias) + dated, returned) is not None
+
+
+def fault_of_status(status: int, text: str, headers: Mapping[str, str]) -> Fault:
+    """What an HTTP error means for the call and for those after it."""
+    reason = f"HTTP {status}: {_message_of(text)}"
+    error = _error_of(text)
+    if error.get("code") == "insufficient_quota" or status in (401, 402, 403, 404):
+        return Fault(reason, retry=False, stops=True, status=status, raw=text)
+    if status in (408, 409, 425, 429) or status >= 500:
+        return Fault(reason, wait_s=read_retry_after(headers), status=status, raw=text)
+    return Fault(reason, retry=False, status=status, raw=text)
+
+
+def _error_of(text: str) -> Mapping[str, Any]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {}
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return error if isinstance(error, Mapping) else {}
+
+
+def _message_of(text: str) -> str:
+    message = _error_of(text).get("message")
+    return shortened(message if isinstance(message, str) and message else text)
+
+
+def shortened(text: str) -> str:
+    """A server's text on one line, for an error message."""
+    line = " ".join(text.split()) or "(nothing)"
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
