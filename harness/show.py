@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "neither": " "}
 LINE_EVERY_S = 10.0
+FILE_WIDTH = 140
+"""Columns of a table that does not go to a terminal."""
 
 
 def number(value: float | None, metric: Metric) -> str:
@@ -26,7 +28,7 @@ def number(value: float | None, metric: Metric) -> str:
         return "–"
     if metric.display == "percent":
         return f"{100 * value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.2f}"
 
 
 def interval(metric: Metric) -> str:
@@ -176,6 +178,11 @@ def print_reliance(
         for row in reliance_rows(title, differences, results[title])
     ]
     _print(console, f"visual reliance: score minus {control} control", RELIANCE_HEADER, rows)
+    for title, differences in reliance.items():
+        for found in differences:
+            if found.note:
+                name = f"{found.name} ({found.split})" if found.split else found.name
+                console.print(f"  {title}, {name}: {found.note}", style="yellow", markup=False)
 
 
 def _print(
@@ -186,7 +193,7 @@ def _print(
 
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index >= N_LEFT else "left", no_wrap=index != 1)
+        table.add_column(name, justify="right" if index >= N_LEFT else "left", no_wrap=True)
     for row in rows:
         if row[0] and table.row_count:
             table.add_section()
@@ -244,5 +251,5 @@ def consoles() -> tuple[Console, Console]:
     """Where results go (stdout) and where everything else goes (stderr)."""
     from rich.console import Console
 
-    wide = None if sys.stdout.isatty() else 100
+    wide = None if sys.stdout.isatty() else FILE_WIDTH
     return Console(width=wide, highlight=False), Console(stderr=True, highlight=False)
