@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
+
+from benchmarks.data_folder import fetch_command
 
 
 def default_data_dir() -> Path:
@@ -15,10 +16,7 @@ def default_data_dir() -> Path:
 
 def remedy(benchmark: str, data_dir: Path) -> str:
     """The command that brings the official files of a benchmark (or suite) into a folder."""
-    command = ["python", "-m", "harness.fetch", benchmark]
-    if data_dir != default_data_dir():
-        command += ["--data-dir", str(data_dir)]
-    return shlex.join(command)
+    return fetch_command(benchmark, None if data_dir == default_data_dir() else data_dir)
 
 
 def default_judge_cache() -> Path:

@@ -119,7 +119,7 @@ def notes(results: Mapping[str, Sequence[Metric]]) -> list[str]:
             by_note.setdefault(metric.note, []).append(label(metric))
     told = [f"{', '.join(names)}: {note}" for note, names in by_note.items()]
     if any(not metric.complete for metric in shown):
-        told.append("* not every item that was asked entered this value")
+        told.append("* not every item that was asked has a score")
     if any(not metric.official for metric in shown):
         told.append("° not the official scorer's number")
     return told
