@@ -212,11 +212,18 @@ def test_help_does_not_load_the_client() -> None:
 def served() -> Iterator[str]:
     """``serve-oracle`` in a process of its own."""
     command = [sys.executable, "-m", "harness.judges", "serve-oracle"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a shell that runs the tests in the background has them ignore the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout
     yield process.stdout.readline().strip()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) == 130
+    assert process.wait(timeout=120) == 130
 
 
 def test_the_oracle_is_served(served: str) -> None:
