@@ -211,7 +211,7 @@ def _given_id(record: Record) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and value.isascii() and value.isdecimal():
-        return str(int(value))
+        return value.lstrip("0") or "0"
     raise record.error(f"id is {value!r}, not an integer", "Write the official id")
 
 

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -111,10 +111,29 @@ class Picture(Protocol):
         """The picture as RGB. Raises PictureError when it cannot be decoded."""
 
 
+def decoded(source: Path | BinaryIO, name: str) -> Image:
+    """A picture as the official evaluation code of the field reads it: first frame, RGB, no EXIF rotation.
+
+    Args:
+        source: the encoded picture.
+        name: what an error calls it.
+
+    Raises:
+        PictureError: it cannot be decoded.
+    """
+    from PIL import Image as pil
+
+    try:
+        with pil.open(source) as image:
+            return image.convert("RGB")
+    except Exception as error:
+        # Each format's decoder raises what it likes about a damaged file, RuntimeError among it.
+        raise PictureError(f"{name}: the picture cannot be decoded ({error})") from error
+
+
 @dataclass(frozen=True)
 class FilePicture:
-    """A picture in a file. Read as the official evaluation code of the field does: first frame, RGB, no
-    EXIF rotation."""
+    """A picture in a file."""
 
     path: Path
 
@@ -132,13 +151,7 @@ class FilePicture:
             ) from error
 
     def load(self) -> Image:
-        from PIL import Image as pil
-
-        try:
-            with pil.open(self.path) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
-            raise PictureError(f"{self.path}: the picture cannot be decoded ({error})") from error
+        return decoded(self.path, str(self.path))
 
 
 @dataclass(frozen=True)
@@ -220,6 +233,12 @@ class Request:
         return tuple(picture for message in self.messages for picture in message.pictures)
 
 
+def _check_texts(record: Response | Judgment, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(record, name), str):
+            raise TypeError(f"{name} is {type(getattr(record, name)).__name__}, not text")
+
+
 @dataclass(frozen=True)
 class Response:
     """What the model under test answered, or why it did not.
@@ -246,7 +265,10 @@ class Response:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Response:
-        return cls(**{**record, "status": ResponseStatus(record["status"])})
+        """Raises KeyError, TypeError or ValueError for what ``to_json`` does not write."""
+        response = cls(**{**record, "status": ResponseStatus(record["status"])})
+        _check_texts(response, "request_id", "key", "text")
+        return response
 
     @classmethod
     def failed(cls, request_id: str, key: str, error: str) -> Response:
@@ -328,7 +350,13 @@ class Judgment:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Judgment:
-        return cls(**{**record, "status": JudgmentStatus(record["status"])})
+        """Raises KeyError, TypeError or ValueError for what ``to_json`` does not write."""
+        judgment = cls(**{**record, "status": JudgmentStatus(record["status"])})
+        _check_texts(judgment, "request_id", "item_id", "key", "raw", "model")
+        for name in ("values", "meta"):
+            if not isinstance(getattr(judgment, name), Mapping):
+                raise TypeError(f"{name} is not an object")
+        return judgment
 
 
 @dataclass(frozen=True)

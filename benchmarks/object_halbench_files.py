@@ -33,6 +33,7 @@ from benchmarks.base import (
     PictureError,
     Response,
     ResponseStatus,
+    decoded,
 )
 from benchmarks.records import Record, read_records
 
@@ -55,14 +56,7 @@ class EmbeddedPicture:
         return hashlib.sha256(self._content()).hexdigest()
 
     def load(self) -> Image:
-        """As ``FilePicture`` reads a file: first frame, RGB, no EXIF rotation."""
-        from PIL import Image as pil
-
-        try:
-            with pil.open(io.BytesIO(self._content())) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
-            raise PictureError(f"{self.name}: the picture cannot be decoded ({error})") from error
+        return decoded(io.BytesIO(self._content()), self.name)
 
     def _content(self) -> bytes:
         try:

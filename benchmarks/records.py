@@ -20,6 +20,9 @@ _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]])[ \t\r\n]*")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _DECODER = json.JSONDecoder()
 
+MAX_PROBLEM = 500
+"""Characters of an error about one record."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -60,6 +63,8 @@ def _read_text(path: Path) -> str:
         raise BadRecordError(
             f"{path}: the file cannot be read ({reason}). Check the path"
         ) from error
+    if b"\0" in content:  # no JSON holds it; UTF-16 and UTF-32 do, next to every ASCII letter
+        raise _error(path, 1, "not UTF-8 (there are zero bytes)", "Save the file as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -112,4 +117,6 @@ def _json_problem(error: ValueError | RecursionError) -> str:
 
 
 def _error(path: Path, line: int, problem: str, fix: str) -> BadRecordError:
+    if len(problem) > MAX_PROBLEM:  # a field that it repeats may hold megabytes
+        problem = f"{problem[:MAX_PROBLEM]}…"
     return BadRecordError(f"{path}, line {line}: {problem}. {fix}")

@@ -47,6 +47,23 @@ def read_options(given: Sequence[str]) -> Options:
     return options
 
 
+def at_least(minimum: int) -> Callable[[str], int]:
+    """The type of an option that takes whole numbers from ``minimum`` on."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if value < minimum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number of at least {minimum}"
+            )
+        return value
+
+    return convert
+
+
 def run_command(body: Callable[[], int], when_interrupted: str) -> int:
     """Run a command's body; problems that the user can mend become a message and an exit code."""
     try:
@@ -55,6 +72,10 @@ def run_command(body: Callable[[], int], when_interrupted: str) -> int:
         print(f"error: {error}\nTo bring it:  {error.remedy}", file=sys.stderr)
     except PlumblineError as error:
         print(f"error: {error}", file=sys.stderr)
+    except OSError as error:  # a full disk, a folder that may not be written
+        place = f"{error.filename}: " if error.filename else ""
+        problem = f"{place}{error.strerror or error}"
+        print(f"error: {problem}. Mend this and run the same command again.", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"\ninterrupted; {when_interrupted}", file=sys.stderr)
         return INTERRUPTED

@@ -77,17 +77,21 @@ def _key(request: JudgeRequest) -> str:
 
 
 def open_questions(part: JudgePart, judge: Judge, *, rejudge: bool = False) -> list[Question]:
-    """What is not judged yet; failed judgments are asked again.
+    """What is not judged yet, and behind it the failed judgments, which are asked again.
+
+    They come last so that items which fail for ever cannot keep a judge from the others.
 
     Raises:
         MixedRunError: without ``rejudge``, a judgment on disk is another judge's, or about another
             prompt.
     """
-    found = []
+    found, failed = [], []
     for question in questions_of(part):
         stored = part.log.records.get(question.request.id)
-        if stored is None or stored.status is JudgmentStatus.JUDGE_ERROR:
+        if stored is None:
             found.append(question)
+        elif stored.status is JudgmentStatus.JUDGE_ERROR:
+            failed.append(question)
         elif reason := _stranger(question, stored, judge.model_for(part.benchmark)):
             if not rejudge:
                 raise MixedRunError(
@@ -95,7 +99,7 @@ def open_questions(part: JudgePart, judge: Judge, *, rejudge: bool = False) -> l
                     "stay); otherwise use another --out, or the judge that was there."
                 )
             found.append(question)
-    return found
+    return [*found, *failed]
 
 
 def _stranger(question: Question, stored: Judgment, model: str) -> str:

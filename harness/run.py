@@ -17,7 +17,7 @@ from benchmarks.base import Edition, PlumblineError
 from benchmarks.pocket import CHECKPOINT
 from benchmarks.registry import BENCHMARKS
 from benchmarks.suites import SUITES, expand
-from harness.command import Options, add_data_options, read_options, run_command
+from harness.command import Options, add_data_options, at_least, read_options, run_command
 from harness.controls import CONTROLS, Control
 from harness.env import default_data_dir
 from harness.judges.options import add_judge_options
@@ -81,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="the run folder (default: below results/runs)"
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="only the first N items of each split"
+        "--limit", type=at_least(1), metavar="N", help="only the first N items of each split"
     )
     parser.add_argument(
         "--stages",
@@ -101,7 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="rows a batch; halved when memory runs out",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the intervals' resampling (default 0)"
+        "--seed", type=at_least(0), default=0, help="seed of the intervals' resampling (default 0)"
     )
     parser.add_argument(
         "--trust-remote-code", action="store_true", help="let the checkpoint bring its own code"
@@ -123,11 +123,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+def _batch_size(text: str) -> int | None:
+    """A number of rows; None for "auto". Raises PlumblineError."""
+    if text == "auto":
+        return None
+    try:
+        return at_least(1)(text)
+    except argparse.ArgumentTypeError:
+        raise PlumblineError(f"--batch-size {text}: write a positive number or auto") from None
 
 
 def read_config(arguments: argparse.Namespace) -> RunConfig:
@@ -141,8 +144,6 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
     options = read_options(arguments.options)
     if strangers := [name for name in options if name not in suite]:
         raise PlumblineError(f"--set {strangers[0]}.…: {strangers[0]} is not part of this run")
-    if arguments.batch_size != "auto" and not arguments.batch_size.isdigit():
-        raise PlumblineError(f"--batch-size {arguments.batch_size}: write a number or auto")
     return RunConfig(
         ckpt=ckpt,
         suite=suite,
@@ -155,7 +156,7 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
         engine=arguments.engine,
         dtype=arguments.dtype,
         device=arguments.device,
-        batch_size=None if arguments.batch_size == "auto" else max(1, int(arguments.batch_size)),
+        batch_size=_batch_size(arguments.batch_size),
         seed=arguments.seed,
         trust_remote_code=arguments.trust_remote_code,
         control=None if arguments.control == "none" else arguments.control,

@@ -21,9 +21,11 @@ from benchmarks.base import (
     Metric,
     PlumblineError,
     Response,
+    ResponseStatus,
 )
+from benchmarks.records import Record, read_records
 from benchmarks.registry import BENCHMARKS, open_benchmark
-from harness.command import DONE, add_data_options, read_options, run_command
+from harness.command import DONE, add_data_options, at_least, read_options, run_command
 from harness.env import default_data_dir
 
 HINTS = ("split", "pairing")
@@ -60,7 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="pair answers with questions by id (default), or by position as some official scripts do",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the intervals' resampling (default 0)"
+        "--seed", type=at_least(0), default=0, help="seed of the intervals' resampling (default 0)"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="also write scores.parquet and metrics.json here"
@@ -70,61 +72,85 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_own(paths: Sequence[Path]) -> list[Response] | None:
-    """Plumbline's own response files, or None when the records are not of that form. Raises BadRecordError."""
-    from benchmarks.records import read_records
+def read_own(paths: Sequence[Path]) -> dict[str, tuple[Response, Record]] | None:
+    """Plumbline's own response files: each answer and where it stands, by request id.
 
-    found: dict[str, Response] = {}
-    for path in paths:
-        records = read_records(path)
-        if not records or not all(_is_own(record.fields) for record in records):
-            return None
-        for record in records:
-            response = _own_response(record.fields)
-            if response is None:
-                raise record.error('"response" must be text', "write the answer as a JSON string")
-            if response.request_id in found and "request_id" not in record.fields:
-                raise record.error(
-                    f"a second answer to {response.request_id!r}", "keep one answer for each id"
-                )
-            found[response.request_id] = response
-    return list(found.values())
+    The first record tells the form of all files; None when it is not this one. Raises BadRecordError.
+    """
+    of_path = {path: read_records(path) for path in paths}
+    for path, records in of_path.items():
+        if not records:
+            raise BadRecordError(f"{path}: there is no answer in it. Check the path")
+    if not _is_own(of_path[paths[0]][0].fields):
+        return None
+    found: dict[str, tuple[Response, Record]] = {}
+    for record in (record for records in of_path.values() for record in records):
+        response = _own_response(record)
+        # The log of a run may hold several; the newest counts.
+        if response.request_id in found and "request_id" not in record.fields:
+            _, first = found[response.request_id]
+            raise record.error(
+                f"a second answer to {response.request_id!r}, after {first.path}, line {first.line}",
+                "Keep one answer for each id",
+            )
+        found[response.request_id] = response, record
+    return found
 
 
 def _is_own(fields: Mapping[str, Any]) -> bool:
     return (isinstance(fields.get("id"), str) and "response" in fields) or "request_id" in fields
 
 
-def _own_response(fields: Mapping[str, Any]) -> Response | None:
+def _own_response(record: Record) -> Response:
+    """A record's answer. Raises BadRecordError."""
+    fields = record.fields
     if "request_id" in fields:
         try:
             return Response.from_json(fields)
-        except (TypeError, ValueError):
-            return None
-    text = fields["response"]
-    return Response(fields["id"], key="", text=text) if isinstance(text, str) else None
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"not a record of a run's responses.jsonl ({error})"
+            raise record.error(problem, "Remove it, or write {id, response}") from error
+    given, text = fields.get("id"), fields.get("response")
+    if not isinstance(given, str | int) or isinstance(given, bool):
+        raise record.error(f'"id" is {given!r}, not text', "Write the item's id")
+    if not isinstance(text, str):
+        found = type(text).__name__ if "response" in fields else "missing"
+        fix = "Write the answer as a JSON string, or leave the record out if there is none"
+        raise record.error(f'"response" is {found}; it must be text', fix)
+    return Response(str(given), key="", text=text)
 
 
 def by_item(
-    benchmark: Benchmark, items: Sequence[Item], responses: Sequence[Response]
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    responses: Sequence[Response],
+    origin: Mapping[str, Record] | None = None,
 ) -> dict[str, list[Response]]:
-    """Responses by item, in the order of the turns. Raises BadRecordError for an unknown id."""
-    known = {item.id for item in items}
+    """Responses by item, in the order of the turns.
+
+    Args:
+        origin: where responses stand, by request id; for the error.
+
+    Raises:
+        BadRecordError: there is an answer to something that is not asked.
+    """
+    by_id = {response.request_id: response for response in responses}
     found: dict[str, list[Response]] = {}
-    for response in sorted(responses, key=_turn):
-        item_id = response.request_id.split("#")[0]
-        if item_id not in known:
-            raise BadRecordError(
-                f"there is an answer to {item_id!r}, which {benchmark.title} does not have. Ids look like "
-                f"{items[0].id!r}; check --benchmark, --edition and --set."
-            )
-        found.setdefault(item_id, []).append(response)
+    for item in items:
+        turns: list[Response] = []
+        while (request := benchmark.request(item, turns)) is not None and request.id in by_id:
+            turns.append(by_id.pop(request.id))
+            if turns[-1].status is not ResponseStatus.OK:
+                break
+        if turns:
+            found[item.id] = turns
+    for request_id in by_id:
+        problem = f"there is an answer to {request_id!r}, which {benchmark.title} does not ask"
+        like = f"Ids look like {items[0].id!r}; check" if items else "Check"
+        fix = f"{like} --benchmark, --edition and --set"
+        record = (origin or {}).get(request_id)
+        raise record.error(problem, fix) if record else BadRecordError(f"{problem}. {fix}")
     return found
-
-
-def _turn(response: Response) -> int:
-    _, _, turn = response.request_id.partition("#")
-    return int(turn) if turn.isdigit() else 1
 
 
 def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, int]:
@@ -145,14 +171,17 @@ def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, 
     hints = {
         name: getattr(arguments, name) for name in HINTS if getattr(arguments, name) is not None
     }
-    responses = read_own(arguments.responses)
-    if responses is None:
+    own = read_own(arguments.responses)
+    if own is None:
         responses = list(benchmark.read_responses(arguments.responses, **hints))
     elif hints:
         raise PlumblineError(
             f"--{next(iter(hints))} is for official answer files; these name their items"
         )
-    turns = by_item(benchmark, items, responses)
+    else:
+        responses = [response for response, _ in own.values()]
+    origin = {request_id: record for request_id, (_, record) in (own or {}).items()}
+    turns = by_item(benchmark, items, responses, origin)
     rows = score_items(benchmark, items, turns, _judgments(benchmark, arguments.judgments))
     metrics = measure(benchmark, rows, seed=arguments.seed)
     if arguments.out is not None:

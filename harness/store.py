@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -34,6 +34,7 @@ from benchmarks.base import (
 if TYPE_CHECKING:
     import pandas as pd
 
+RESPONSES = "responses.jsonl"
 FORMAT = 1
 """Version of the run folder's layout."""
 
@@ -52,7 +53,10 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a whole file, or leave the old one as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
-    half.write_text(text, encoding="utf-8", errors="backslashreplace")
+    with half.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
     os.replace(half, path)
 
 
@@ -77,6 +81,14 @@ def differences(stored: Any, wanted: Any, path: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= 90 else f"{text[:87]}..."
+
+
+def _is_info(value: Any) -> bool:
+    """Whether a JSON value has the parts of a run.json."""
+    if not isinstance(value, Mapping):
+        return False
+    kinds = {"identity": Mapping, "benchmarks": Mapping, "sessions": list}
+    return all(isinstance(value.get(name), kind) for name, kind in kinds.items())
 
 
 class Log(Generic[Record]):
@@ -130,8 +142,13 @@ class RunFolder:
         self._logs: list[Log[Any]] = []
 
     def __enter__(self) -> RunFolder:
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path / ".lock").open("a+")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise PlumblineError(
+                f"{self.path} cannot be a run folder ({error.strerror}). Use another --out."
+            ) from error
         with contextlib.suppress(ImportError):
             import fcntl
 
@@ -157,8 +174,15 @@ class RunFolder:
             return {}
         try:
             info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            problem = "" if _is_info(info) else "parts of it are missing"
         except ValueError as error:
-            raise BadRecordError(f"{path} is not JSON ({error}). Use another --out.") from error
+            problem = f"not JSON: {error}"
+        if problem:
+            raise BadRecordError(
+                f"{path} is damaged ({problem}), so it is not known which checkpoint answered here. "
+                "Bring the file back from a copy, or use another --out. The answers beside it can "
+                "still be scored (python -m harness.score --responses)."
+            )
         return info
 
     def claim(
@@ -171,6 +195,7 @@ class RunFolder:
             protocols: what must agree for each benchmark; benchmarks may be added to a run.
         """
         info = self.info
+        self._refuse_strangers(set(protocols) - set(info.get("benchmarks", ())))
         wanted = json.loads(to_json({"identity": identity, "benchmarks": protocols}))
         if info:
             if info.get("format") != FORMAT:
@@ -191,6 +216,16 @@ class RunFolder:
             wanted["benchmarks"] = {**info["benchmarks"], **wanted["benchmarks"]}
         self._write_info({"format": FORMAT, "sessions": [], **info, **wanted})
 
+    def _refuse_strangers(self, benchmarks: Iterable[str]) -> None:
+        """Answers that run.json does not know may be another checkpoint's. Raises MixedRunError."""
+        for name in sorted(benchmarks):
+            path = self.path / name / RESPONSES
+            if path.is_file() and path.stat().st_size:
+                raise MixedRunError(
+                    f"{path} holds answers, and {self.path / 'run.json'} does not say whose. Bring "
+                    "back the run.json that belongs to them, or use another --out."
+                )
+
     def note_session(self, session: Mapping[str, Any]) -> None:
         """Add or replace this session's record (by its "started" time) in run.json."""
         info = self.info
@@ -202,7 +237,7 @@ class RunFolder:
 
     def responses(self, benchmark: str) -> Log[Response]:
         """The benchmark's answers so far, ready to be added to."""
-        return self._open(benchmark, "responses.jsonl", Response)
+        return self._open(benchmark, RESPONSES, Response)
 
     def judgments(self, benchmark: str) -> Log[Judgment]:
         """The benchmark's judgments so far, ready to be added to."""

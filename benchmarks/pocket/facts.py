@@ -83,7 +83,9 @@ def _of_sentence(sentence: str, subject: str) -> set[Fact]:
     uses = [use for use in USES.values() if f"for {use}" in sentence]
     found.update(("use", kind, use) for kind in named for use in uses)
     if subject:
-        bare = [token for index, token in enumerate(tokens) if index not in linked]
+        # "Rating: 6" is a model's word on its answer, not on the picture.
+        own = {index + 1 for index, token in enumerate(tokens) if token == "rating"}
+        bare = [token for index, token in enumerate(tokens) if index not in linked | own]
         found.update(_described(subject, bare))
     return found
 

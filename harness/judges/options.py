@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.base import Edition, PlumblineError
+from harness.command import at_least
 from harness.env import default_judge_cache, judge_key
 from harness.judges.base import ORACLE_MODEL
 from harness.judges.config import OPENAI_URL, JudgeConfig, Secret
@@ -85,7 +86,7 @@ def _add_costs(group: argparse._ArgumentGroup) -> None:
 def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--judge-concurrency",
-        type=_count,
+        type=at_least(1),
         default=16,
         metavar="N",
         help="calls at a time (default 16)",
@@ -108,31 +109,20 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--judge-retries",
-        type=_retries,
+        type=at_least(0),
         default=8,
         metavar="N",
         help="further calls after one that failed on its way (default 8)",
     )
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def _retries(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be below 0")
-    return value
-
-
 def _amount(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
 
 

@@ -127,7 +127,7 @@ class Demo:
 
 
 def wait_for_size(path: Path, n_bytes: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not path.exists() or path.stat().st_size < n_bytes:
         assert time.monotonic() < deadline, f"{path} did not grow to {n_bytes} bytes"
         time.sleep(0.01)

@@ -83,7 +83,7 @@ def test_a_reply_that_trickles_in_is_given_up_in_time(serve: Serve) -> None:
     began = time.monotonic()
     judgment = _one(server.url, max_retries=0, timeout_s=0.4)
     assert "no reply within 0.4 s" in (judgment.error or "")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -91,7 +91,7 @@ def test_retry_after_in_seconds_is_honoured(serve: Serve, status: int) -> None:
     server = serve(in_turn([error_reaction(status, "wait", "busy", {"Retry-After": "1"})]))
     began = time.monotonic()
     assert _one(server.url).status is JudgmentStatus.OK
-    assert 1.0 <= time.monotonic() - began < 20
+    assert 1.0 <= time.monotonic() - began < 100
 
 
 def test_retry_after_as_a_date_is_honoured(serve: Serve) -> None:
@@ -99,7 +99,7 @@ def test_retry_after_as_a_date_is_honoured(serve: Serve) -> None:
     server = serve(in_turn([error_reaction(503, "wait", "busy", {"Retry-After": date})]))
     began = time.monotonic()
     assert _one(server.url).status is JudgmentStatus.OK
-    assert 0.9 <= time.monotonic() - began < 20
+    assert 0.9 <= time.monotonic() - began < 100
 
 
 def test_one_refusal_makes_everyone_wait(serve: Serve) -> None:
