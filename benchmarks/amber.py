@@ -32,7 +32,7 @@ An empty caption mentions nothing and counts as free of hallucination, as in the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -152,7 +152,7 @@ class Amber(Benchmark):
 
     part: str = "all"
     prompt: str = "official"
-    normaliser: str = "lenient"
+    normaliser: str = "auto"
     similarity: str = "auto"
     threshold: float = OFFICIAL_THRESHOLD
     max_new_tokens_caption: int = 1024
@@ -162,7 +162,7 @@ class Amber(Benchmark):
         choices: dict[str, Mapping[str, object]] = {
             "part": PARTS,
             "prompt": PROMPTS,
-            "normaliser": NORMALISERS,
+            "normaliser": {"auto": None, **NORMALISERS},
         }
         for option, known in choices.items():
             value = getattr(self, option)
@@ -254,9 +254,17 @@ class Amber(Benchmark):
             specs += group_specs(group, headline=index == 0)
         if self.part == "all":
             specs += amber_score_specs(of_part[0], self._is_official())
-        if of_part and self.normaliser != "exact":
+        if of_part and self._normaliser != "exact":
             specs += exact_specs(of_part[0])
         return specs
+
+    @property
+    def _normaliser(self) -> str:
+        return "lenient" if self.normaliser == "auto" else self.normaliser
+
+    def for_official_answers(self) -> Amber:
+        """Official answer files hold exactly "Yes" and "No", and the script takes all else for wrong."""
+        return replace(self, normaliser="exact") if self.normaliser == "auto" else self
 
     def protocol(self) -> Mapping[str, Any]:
         described: dict[str, Any] = {"part": self.part, "data_sha256": self._data_hashes()}
@@ -267,7 +275,7 @@ class Amber(Benchmark):
             described |= {
                 "prompt": self.prompt,
                 "prompt_template": PROMPTS[self.prompt],
-                "normaliser": self.normaliser,
+                "normaliser": self._normaliser,
                 "decoding_answer": asdict(self._decoding("existence")),
             }
         if "generative" in PARTS[self.part]:
@@ -294,12 +302,12 @@ class Amber(Benchmark):
 
     def official_files(self, responses: Mapping[str, Response]) -> Mapping[str, str]:
         """One file for all parts; yes/no answers as the normaliser reads them, as officially asked."""
-        text = written_answers(self.items(), responses, NORMALISERS[self.normaliser])
+        text = written_answers(self.items(), responses, NORMALISERS[self._normaliser])
         return {ANSWERS_FILE: text} if text else {}
 
     def _score_answer(self, item: Item, text: str) -> ScoreRow:
         label = item.reference["label"]
-        prediction = NORMALISERS[self.normaliser](text)
+        prediction = NORMALISERS[self._normaliser](text)
         values = {
             "answered": 1.0,
             "truth_no": float(label == "no"),

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 Edition = Literal["official", "pocket"]
 Role = Literal["system", "user", "assistant"]
 Direction = Literal["higher", "lower", "neither"]
-Display = Literal["percent", "number"]
+Display = Literal["percent", "points", "number"]
+"""A share of 1 shown as percent; percent already ("points"); any other number."""
 Sums = Mapping[str, np.ndarray]
 
 
@@ -517,6 +518,10 @@ class Benchmark(ABC):
         raise PlumblineError(
             f"{self.title} has no official answer format; use {{'id', 'response'}} JSONL"
         )
+
+    def for_official_answers(self) -> Benchmark:
+        """This benchmark as the official script scores answer files that were written for it."""
+        return self
 
     def read_judgments(self, paths: Sequence[Path]) -> Sequence[Judgment]:
         """Recorded judge replies from the benchmark's official files. Raises BadRecordError."""

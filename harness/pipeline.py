@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,13 @@ from benchmarks.registry import open_benchmark
 from harness.command import DONE, FAILED
 from harness.controls import Control, change_for
 from harness.env import remedy
-from harness.generate import Part, generate, limited, turns_of
+from harness.generate import Part, generate, limited, open_requests, turns_of
 from harness.judges.base import JudgeStoppedError, judge_label
-from harness.judging import JudgePart, judge, judgments_of, models_used
+from harness.judging import JudgePart, judge, judgments_of, models_used, open_questions
 from harness.scoring import measure, score_items
 from harness.show import Progress, markdown, print_reliance, print_table
 from harness.stats import Difference, paired_difference
-from harness.store import RunFolder, to_json, write_atomically
+from harness.store import MixedRunError, RunFolder, to_json, write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,16 +116,22 @@ def describe(console: Console, jobs: Sequence[Job]) -> None:
     for title in ("benchmark", "items", "different first requests", "pictures", "absent pictures"):
         table.add_column(title, justify="left" if title == "benchmark" else "right")
     for job in jobs:
-        keys: set[str | None] = set()
+        keys: set[str] = set()
         pictures: set[str] = set()
         absent: set[str] = set()
+        change = change_for(job.control, job.items) if job.control else None
         for item in job.items:
             request = job.benchmark.request(item)
-            try:
-                keys.add(request.key if request else None)
-                pictures.update(picture.digest for picture in item.pictures)
-            except PictureError:
-                absent.update(picture.name for picture in item.pictures)
+            if request is None:
+                continue
+            request = change(item, request) if change else request
+            for picture in request.pictures:
+                try:
+                    pictures.add(picture.digest)
+                except PictureError:
+                    absent.add(picture.name)
+            if absent.isdisjoint(picture.name for picture in request.pictures):
+                keys.add(request.key)
         counts = (len(job.items), len(keys), len(pictures), len(absent))
         title = job.title if job.control is None else f"{job.title}, {job.control}"
         table.add_row(title, *(f"{n:,}" for n in counts))
@@ -141,7 +147,13 @@ def execute(config: RunConfig, out: Console, err: Console) -> int:
     grader = _judge_of(config, jobs) if "judge" in config.stages else None
     if "generate" not in config.stages and not (config.out / "run.json").exists():
         raise PlumblineError(f"{config.out} holds no run: generate first, or name another --out")
-    with RunFolder(config.out) as folder, _session(config, folder) as session:
+    with (
+        closing(grader) if grader else nullcontext(),
+        RunFolder(config.out) as folder,
+        _session(config, folder) as session,
+    ):
+        if grader is not None:
+            _check_judge(grader, jobs, folder)
         if "generate" in config.stages:
             _generate(config, jobs, folder, session, err)
         else:
@@ -149,19 +161,41 @@ def execute(config: RunConfig, out: Console, err: Console) -> int:
             folder.claim(identity, {job.folder: job.protocol for job in jobs})
         if grader is not None:
             _judge(grader, config, jobs, folder, session, err)
-        return _score(config, jobs, folder, out) if "score" in config.stages else DONE
+        if "score" in config.stages:
+            return _score(config, jobs, folder, out)
+        return FAILED if _is_open(jobs, folder, grader) else DONE
+
+
+def _is_open(jobs: Sequence[Job], folder: RunFolder, grader: Judge | None) -> bool:
+    """Whether an answer, or a judgment that ``grader`` can give, is missing."""
+    for job in jobs:
+        part = job.part(folder)
+        if open_requests(part):
+            return True
+        if grader is not None and job.benchmark.judge is not None:
+            judged = _judge_part(job, folder, turns_of(part))
+            if open_questions(judged, grader):
+                return True
+    return False
+
+
+def _check_judge(grader: Judge, jobs: Sequence[Job], folder: RunFolder) -> None:
+    """Reach the judge before anything is generated; not where everything is judged already."""
+    try:
+        needed = not folder.info or _is_open(jobs, folder, grader)
+    except MixedRunError:  # told in full when the run's settings are compared
+        needed = True
+    if needed:
+        grader.check([job.benchmark for job in jobs if job.benchmark.judge and not job.control])
 
 
 def _judge_of(config: RunConfig, jobs: Sequence[Job]) -> Judge | None:
-    """The judge, reached and checked before anything is generated; None when nothing needs one."""
-    judged = [job.benchmark for job in jobs if job.benchmark.judge is not None and not job.control]
-    if not judged:
+    """The judge, not reached yet; None when nothing needs one."""
+    if all(job.benchmark.judge is None for job in jobs):
         return None
     from harness.judges.options import make_judge
 
-    grader = make_judge(config.judge, config.edition, config.out)
-    grader.check(judged)
-    return grader
+    return make_judge(config.judge, config.edition, config.out)
 
 
 @contextmanager
@@ -212,6 +246,7 @@ def _generate(
     engine = load_engine(config, console)
     identity = {"checkpoint": dict(engine.identity), "edition": config.edition}
     folder.claim(identity, {job.folder: job.protocol for job in jobs})
+    folder.note_session({**session, "finished": None})
     parts = [job.part(folder) for job in jobs]
     began = time.monotonic()
     try:
@@ -254,7 +289,6 @@ def _judge(
         console.print(f"the judge stopped: {error}", style="yellow", markup=False)
     finally:
         session["judge"] = {**grader.identity, **dataclasses.asdict(grader.stats)}
-        grader.close()
 
 
 @dataclass(frozen=True)

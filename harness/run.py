@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,6 @@ class RunConfig:
     options: Options
     stages: tuple[str, ...]
     limit: int | None
-    engine: str
     dtype: str
     device: str
     batch_size: int | None
@@ -153,7 +153,6 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
         options=options,
         stages=stages,
         limit=arguments.limit,
-        engine=arguments.engine,
         dtype=arguments.dtype,
         device=arguments.device,
         batch_size=_batch_size(arguments.batch_size),
@@ -182,8 +181,15 @@ def _available(suite: str) -> tuple[str, ...]:
 
 
 def _default_name(ckpt: str | None, edition: str, suite: str) -> str:
-    name = Path(ckpt.rstrip("/")).name.replace("@", "-") if ckpt else "pocket-checkpoint"
-    return f"{name}_{edition}_{suite.replace(',', '+')}"
+    """The last two parts of the checkpoint's name, the edition and what is asked."""
+    if ckpt is None:
+        name = "pocket-checkpoint"
+    else:
+        path = Path(ckpt)
+        parts = (path.resolve() if path.exists() else path).parts[-2:]
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-")
+    asked = "+".join(part.strip() for part in suite.split(","))
+    return f"{name}_{edition}_{asked}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -173,6 +173,7 @@ def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, 
     }
     own = read_own(arguments.responses)
     if own is None:
+        benchmark = benchmark.for_official_answers()
         responses = list(benchmark.read_responses(arguments.responses, **hints))
     elif hints:
         raise PlumblineError(
@@ -227,9 +228,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(to_json(as_json(benchmark, metrics, n_items, n_answered)), end="")
             return DONE
         out, _ = consoles()
-        print_table(
-            out, f"{n_answered:,} of {n_items:,} items are answered", {benchmark.title: metrics}
-        )
+        title = f"{benchmark.title} (pocket)" if benchmark.edition == "pocket" else benchmark.title
+        remarks = []
+        if arguments.judgments:
+            remarks = ["judged by recorded replies"]
+        elif benchmark.judge is not None:
+            remarks = ["a judge's replies are needed: give them by --judgments FILE"]
+        heading = f"{n_answered:,} of {n_items:,} items are answered"
+        print_table(out, heading, {title: metrics}, remarks)
         return DONE
 
     return run_command(body, "nothing was written")

@@ -23,12 +23,20 @@ FILE_WIDTH = 140
 
 
 def number(value: float | None, metric: Metric) -> str:
-    """A value as the table shows it: percent with one decimal, other numbers with two or three."""
+    """A value as the table shows it, with the decimals of its metric.
+
+    Shares and points get one decimal of a percent; other numbers get two, or three where the metric's own
+    value is below one.
+    """
     if value is None:
         return "–"
     if metric.display == "percent":
-        return f"{100 * value:.1f}"
-    return f"{value:.3f}" if 0 < abs(value) < 1 else f"{value:.2f}"
+        text = f"{100 * value:.1f}"
+    elif metric.display == "points":
+        text = f"{value:.1f}"
+    else:
+        text = f"{value:.{3 if 0 < abs(metric.value or 0) < 1 else 2}f}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def interval(metric: Metric) -> str:
@@ -60,7 +68,6 @@ RELIANCE_HEADER = (
     "control",
     "difference",
     "95 % interval",
-    "paired",
 )
 N_LEFT = 3
 """Columns of text, before those of numbers."""
@@ -84,7 +91,6 @@ def reliance_rows(
                 number(found.value_a, metric),
                 number(found.difference, metric),
                 interval(ends),
-                f"{found.n_paired:,}/{found.n_asked:,}",
             )
         )
     return rows
@@ -113,16 +119,36 @@ def table_rows(results: Mapping[str, Sequence[Metric]]) -> list[tuple[str, ...]]
 def notes(results: Mapping[str, Sequence[Metric]]) -> list[str]:
     """What a reader of the table must know: incomplete coverage, undefined values."""
     shown = [metric for metrics in results.values() for metric in headlines(metrics)]
-    by_note: dict[str, list[str]] = {}
-    for metric in shown:
-        if metric.note:
-            by_note.setdefault(metric.note, []).append(label(metric))
-    told = [f"{', '.join(names)}: {note}" for note, names in by_note.items()]
+    told = [
+        line
+        for title, metrics in results.items()
+        for line in _merged(title, [(label(m), m.note) for m in headlines(metrics)])
+    ]
     if any(not metric.complete for metric in shown):
         told.append("* not every item that was asked has a score")
     if any(not metric.official for metric in shown):
         told.append("° not the official scorer's number")
     return told
+
+
+def _merged(title: str, noted: Sequence[tuple[str, str | None]]) -> list[str]:
+    """One line for each different note, with the names that it is about."""
+    by_note: dict[str, list[str]] = {}
+    for name, note in noted:
+        if note:
+            by_note.setdefault(note, []).append(name)
+    return [f"{title}, {', '.join(names)}: {note}" for note, names in by_note.items()]
+
+
+def reliance_notes(reliance: Mapping[str, Sequence[Difference]]) -> list[str]:
+    """Why a difference or its interval is missing."""
+    return [
+        line
+        for title, differences in reliance.items()
+        for line in _merged(
+            title, [(f"{d.name} ({d.split})" if d.split else d.name, d.note) for d in differences]
+        )
+    ]
 
 
 def markdown(
@@ -137,6 +163,8 @@ def markdown(
     for title, differences in (reliance or {}).items():
         lines += ["", f"## {title}, visual reliance", ""]
         lines += _markdown_table(RELIANCE_HEADER, reliance_rows(title, differences, results[title]))
+        told = reliance_notes({title: differences})
+        lines += ["", *(f"- {note}" for note in told)] if told else []
     for title, metrics in results.items():
         lines += ["", f"## {title}, all metrics", ""]
         lines += _markdown_table(HEADER, [_cells("", m) for m in metrics if m.official])
@@ -178,11 +206,8 @@ def print_reliance(
         for row in reliance_rows(title, differences, results[title])
     ]
     _print(console, f"visual reliance: score minus {control} control", RELIANCE_HEADER, rows)
-    for title, differences in reliance.items():
-        for found in differences:
-            if found.note:
-                name = f"{found.name} ({found.split})" if found.split else found.name
-                console.print(f"  {title}, {name}: {found.note}", style="yellow", markup=False)
+    for note in reliance_notes(reliance):
+        console.print(f"  {note}", style="yellow", markup=False)
 
 
 def _print(
@@ -192,12 +217,14 @@ def _print(
     from rich.table import Table
 
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for index, name in enumerate(header):
+    for index, name in enumerate(header[1:], start=1):
         table.add_column(name, justify="right" if index >= N_LEFT else "left", no_wrap=True)
     for row in rows:
-        if row[0] and table.row_count:
-            table.add_section()
-        table.add_row(*row)
+        if row[0]:
+            if table.row_count:
+                table.add_section()
+            table.add_row(row[0], style="bold")
+        table.add_row(f"  {row[1]}", *row[2:])
     console.print(table)
 
 
@@ -208,7 +235,6 @@ class Progress:
         self.console, self.what = console, what
         self.live: Any = None
         self._began = self._told = time.monotonic()
-        self._first = 0
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
@@ -236,15 +262,24 @@ class Progress:
             self.live.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """``done`` of ``total`` are there. The rate leaves out what was there at the first call."""
+        """``done`` of ``total`` are there."""
         now = time.monotonic()
         rate = done / max(1e-9, now - self._began)
         if self.live is not None:
-            self.live.update(self._task, completed=done, total=total, rate=f"{rate:.0f}/s")
+            self.live.update(self._task, completed=done, total=total, rate=_pace(rate))
         elif now - self._told >= LINE_EVERY_S or done == total:
             self._told = now
             left = (total - done) / max(1e-9, rate)
-            self.console.print(f"{self.what} {done:,}/{total:,}  {rate:.0f}/s  {left:.0f} s left")
+            self.console.print(f"{self.what} {done:,}/{total:,}  {_pace(rate)}  {_span(left)} left")
+
+
+def _pace(rate: float) -> str:
+    """Per second, or seconds each where it takes longer than one."""
+    return f"{rate:.0f}/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.0f} s each"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 3600:.1f} h"
 
 
 def consoles() -> tuple[Console, Console]:

@@ -191,7 +191,7 @@ class RunFolder:
         """Make the folder this run's own, or check that it already is. Raises MixedRunError.
 
         Args:
-            identity: what must agree for the whole run (checkpoint, weights, edition, control, seed).
+            identity: what must agree for the whole run (checkpoint with its weights, edition).
             protocols: what must agree for each benchmark; benchmarks may be added to a run.
         """
         info = self.info

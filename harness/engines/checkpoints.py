@@ -239,9 +239,13 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
 
 
 def resolve_device(device: str) -> str:
-    """A torch device's name; "auto" takes the accelerator where there is one."""
+    """A torch device's name; "auto" takes the accelerator where there is one. Raises PlumblineError."""
     import torch
 
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise PlumblineError(
+            f"--device {device}: this installation of PyTorch has no CUDA device; leave --device out"
+        )
     if device != "auto":
         return device
     if torch.cuda.is_available():

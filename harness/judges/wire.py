@@ -108,6 +108,8 @@ def read_completion(text: str, asked: str, any_model: bool, quirks: Quirks) -> R
     choice = _first_choice(body)
     message = choice.get("message")
     refusal = message.get("refusal") if isinstance(message, Mapping) else None
+    if not any_model and reply.model and not same_model(asked, reply.model):
+        return Fault(f"{reply.model} replied instead of {asked}", reply=reply, raw=reply.text)
     if reply.finish_reason == "content_filter" or refusal:
         reason = f"the judge refuses to reply: {shortened(str(refusal or 'content filter'))}"
         return Fault(reason, retry=False, reply=reply, raw=reply.text or text)
