@@ -489,6 +489,11 @@ class Benchmark(ABC):
         return ()
 
     @property
+    def full_title(self) -> str:
+        """The title, with the edition where its numbers must not be taken for official ones."""
+        return f"{self.title} (pocket)" if self.edition == "pocket" else self.title
+
+    @property
     def fetch_name(self) -> str:
         """What ``harness.fetch`` is asked for to bring this benchmark's files."""
         return self.name

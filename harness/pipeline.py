@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.base import (
@@ -26,7 +27,7 @@ from benchmarks.base import (
 )
 from benchmarks.registry import open_benchmark
 from harness.command import DONE, FAILED
-from harness.controls import Control, change_for
+from harness.controls import Change, Control, change_for
 from harness.env import remedy
 from harness.generate import Part, generate, limited, open_requests, turns_of
 from harness.judges.base import JudgeStoppedError, judge_label
@@ -64,8 +65,7 @@ class Job:
 
     @property
     def title(self) -> str:
-        pocket = " (pocket)" if self.benchmark.edition == "pocket" else ""
-        return f"{self.benchmark.title}{pocket}"
+        return self.benchmark.full_title
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -74,9 +74,13 @@ class Job:
         asked = {k: v for k, v in self.benchmark.protocol().items() if k not in scoring}
         return {**asked, "control": self.control}
 
+    @cached_property
+    def change(self) -> Change | None:
+        """What the control does to a request; made once, since it may have to look at every picture."""
+        return change_for(self.control, self.items) if self.control else None
+
     def part(self, folder: RunFolder) -> Part:
-        change = change_for(self.control, self.items) if self.control else None
-        return Part(self.benchmark, self.items, folder.responses(self.folder), change)
+        return Part(self.benchmark, self.items, folder.responses(self.folder), self.change)
 
 
 def prepare(config: RunConfig) -> list[Job]:
@@ -119,12 +123,11 @@ def describe(console: Console, jobs: Sequence[Job]) -> None:
         keys: set[str] = set()
         pictures: set[str] = set()
         absent: set[str] = set()
-        change = change_for(job.control, job.items) if job.control else None
         for item in job.items:
             request = job.benchmark.request(item)
             if request is None:
                 continue
-            request = change(item, request) if change else request
+            request = job.change(item, request) if job.change else request
             for picture in request.pictures:
                 try:
                     pictures.add(picture.digest)

@@ -228,14 +228,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(to_json(as_json(benchmark, metrics, n_items, n_answered)), end="")
             return DONE
         out, _ = consoles()
-        title = f"{benchmark.title} (pocket)" if benchmark.edition == "pocket" else benchmark.title
         remarks = []
         if arguments.judgments:
             remarks = ["judged by recorded replies"]
         elif benchmark.judge is not None:
             remarks = ["a judge's replies are needed: give them by --judgments FILE"]
         heading = f"{n_answered:,} of {n_items:,} items are answered"
-        print_table(out, heading, {title: metrics}, remarks)
+        print_table(out, heading, {benchmark.full_title: metrics}, remarks)
         return DONE
 
     return run_command(body, "nothing was written")

@@ -139,7 +139,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: Any = None
-        self._logs: list[Log[Any]] = []
+        self._logs: dict[Path, Log[Any]] = {}
 
     def __enter__(self) -> RunFolder:
         try:
@@ -162,7 +162,7 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for log in self._logs:
+        for log in self._logs.values():
             log.close()
         self._lock.close()
 
@@ -244,9 +244,11 @@ class RunFolder:
         return self._open(benchmark, "judgments.jsonl", Judgment)
 
     def _open(self, benchmark: str, name: str, kind: type[Record]) -> Log[Record]:
-        log = Log(self.path / benchmark / name, kind)
-        self._logs.append(log)
-        return log
+        """The log, read once however often it is asked for: a run's stages share it."""
+        path = self.path / benchmark / name
+        if path not in self._logs:
+            self._logs[path] = Log(path, kind)
+        return self._logs[path]
 
     def write_scores(
         self,
