@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.judges.base import Reply
 LAYOUT = 1
 WAIT_MS = 60_000
 """How long a writer waits for another one."""
+RETRY_S = 0.01
 
 _STORED = (
     "text",
@@ -56,8 +58,7 @@ class ReplyCache:
         database = sqlite3.connect(
             path, timeout=WAIT_MS / 1000, isolation_level=None, check_same_thread=False
         )
-        # Readers do not wait for writers in this mode, and a commit outlives the process.
-        database.execute("PRAGMA journal_mode=WAL")
+        _use_write_ahead_log(database)
         database.execute("PRAGMA synchronous=NORMAL")
         layout = database.execute("PRAGMA user_version").fetchone()[0]
         if layout not in (0, LAYOUT):
@@ -112,6 +113,23 @@ class ReplyCache:
                 f"{self.path}: the judge cache is damaged ({error}). Move it away and run again: "
                 "run folders keep their judgments, other replies are asked anew."
             ) from error
+
+
+def _use_write_ahead_log(database: sqlite3.Connection) -> None:
+    """Readers do not wait for writers in this mode, and a commit outlives the process.
+
+    SQLite does not apply its own waiting to the change of mode, so two processes that open a new
+    file at once would otherwise fail with "database is locked".
+    """
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_S)
 
 
 def _reply(text: str) -> Reply:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_two_processes_write_at_once_and_serve_each_other(serve: Serve, tmp_path
         assert database.execute("SELECT count(*) FROM replies").fetchone() == (46,)
     assert Counter(call.status for call in server.calls) == {200: n_calls}
     assert len({call.body_sha256 for call in server.calls}) == 46
+
+
+def test_a_new_file_that_another_process_has_locked_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.2, other.execute, ["COMMIT"])
+    release.start()
+    cache = ReplyCache(path)
+    release.join()
+    other.close()
+    cache.put("k", Reply("text", "m"))
+    assert cache.get("k") is not None
 
 
 def test_of_two_replies_to_one_key_the_first_stays(tmp_path: Path) -> None:
