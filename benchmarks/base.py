@@ -17,7 +17,10 @@ The way of the data::
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -76,9 +79,13 @@ class JudgmentStatus(StrEnum):
 
 
 class ScoreStatus(StrEnum):
-    """Why a row of numbers exists or not. Only ``SCORED`` rows enter a metric."""
+    """Why a row of numbers exists or not. Only ``SCORED`` rows enter a metric.
+
+    ``WITHHELD``: the right answer is not public, and the benchmark's owner scores the official files.
+    """
 
     SCORED = "scored"
+    WITHHELD = "withheld"
     GENERATION_ERROR = "generation_error"
     JUDGE_ERROR = "judge_error"
     UNPARSED = "unparsed"
@@ -153,6 +160,27 @@ class FilePicture:
 
     def load(self) -> Image:
         return decoded(self.path, str(self.path))
+
+
+@dataclass(frozen=True)
+class EmbeddedPicture:
+    """A picture as base64: in a data file, or in a call to a server."""
+
+    name: str
+    encoded: str
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(self._content()).hexdigest()
+
+    def load(self) -> Image:
+        return decoded(io.BytesIO(self._content()), self.name)
+
+    def _content(self) -> bytes:
+        try:
+            return base64.b64decode("".join(self.encoded.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise PictureError(f"{self.name}: the picture is no base64 ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -306,6 +334,8 @@ class JudgeRequest:
     Attributes:
         id: unique inside the benchmark: the item's id, with a suffix where an item is judged repeatedly.
         prompt_name: which of the benchmark's judge prompts this is.
+        top_logprobs: how many candidates for the reply's first token are wanted with their
+            log-probabilities; the reply is then read in the form of ``benchmarks.logprobs``.
     """
 
     id: str
@@ -313,16 +343,18 @@ class JudgeRequest:
     messages: tuple[Message, ...]
     decoding: Decoding
     prompt_name: str = ""
+    top_logprobs: int = 0
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 over messages and decoding, as for a Request."""
-        return sha256_of(
-            {
-                "messages": [message.content() for message in self.messages],
-                "decoding": asdict(self.decoding),
-            }
-        )
+        """SHA-256 over messages, decoding and, where they are asked for, log-probabilities."""
+        asked: dict[str, Any] = {
+            "messages": [message.content() for message in self.messages],
+            "decoding": asdict(self.decoding),
+        }
+        if self.top_logprobs:
+            asked["top_logprobs"] = self.top_logprobs
+        return sha256_of(asked)
 
 
 @dataclass(frozen=True)
@@ -330,7 +362,8 @@ class Judgment:
     """What a judge replied, or why there is no usable reply.
 
     Attributes:
-        raw: the reply as the server sent it; kept whatever the status.
+        raw: the reply as the server sent it; kept whatever the status. With its log-probabilities
+            where they were asked for (``benchmarks.logprobs``).
         values: what was parsed from ``raw``.
         model: the model's name as the server returned it.
         meta: system fingerprint, tokens, cost, attempts.
@@ -392,6 +425,21 @@ class ScoreRow:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A metric that column sums do not determine: it is computed anew for each resample.
+
+    Attributes:
+        function: takes the rows that enter, in the order of the items, and how often each counts (a
+            float array, one per row: ones for the value, a resample's counts for the interval);
+            returns the value, NaN where it is undefined.
+        n_resamples: fewer than for sums, since each costs as much as the value.
+    """
+
+    function: Callable[[Sequence[ScoreRow], np.ndarray], float]
+    n_resamples: int = 200
+
+
+@dataclass(frozen=True)
 class MetricSpec:
     """A metric as a function of column sums, so that a bootstrap is one matrix product.
 
@@ -400,7 +448,7 @@ class MetricSpec:
         split: the part that it is computed on; "" for an aggregate over ``splits``.
         splits: the splits whose items count into its coverage; empty means all.
         formula: takes sums by ``"split/column"`` (each an array of any one shape) and returns an array of
-            that shape, NaN where the metric is undefined.
+            that shape, NaN where the metric is undefined. An ``Estimate`` where sums do not suffice.
         official: the official scorer's own number, to the last digit. Ours beside it otherwise.
         treatment: "scored" sums the ``values`` of rows with status SCORED; "official" sums the ``official``
             numbers of all rows that have them, for scorers that give a number to what they cannot read.
@@ -409,7 +457,7 @@ class MetricSpec:
     """
 
     name: str
-    formula: Callable[[Sums], np.ndarray]
+    formula: Callable[[Sums], np.ndarray] | Estimate
     direction: Direction
     split: str = ""
     splits: tuple[str, ...] = ()
@@ -462,6 +510,8 @@ class Benchmark(ABC):
     paper: ClassVar[str]
     scoring_settings: ClassVar[frozenset[str]] = frozenset()
     """Keys of ``protocol()`` that no answer depends on: with others, the same answers are scored anew."""
+    independent_turns: ClassVar[bool] = False
+    """Whether ``request`` looks at the number of earlier responses only, so that all turns can be asked at once."""
 
     edition: Edition = "pocket"
     data_dir: Path | None = None
@@ -532,8 +582,18 @@ class Benchmark(ABC):
         """Recorded judge replies from the benchmark's official files. Raises BadRecordError."""
         raise PlumblineError(f"{self.title} has no official format for judge replies")
 
-    def official_files(self, responses: Mapping[str, Response]) -> Mapping[str, str]:
-        """Official answer files as text by file name, from responses by request id."""
+    def official_files(self, responses: Mapping[str, Response]) -> Mapping[str, str | bytes]:
+        """Official answer files by file name, as text or bytes, from responses by request id."""
+        return {}
+
+    def comparison_files(
+        self, metrics: Sequence[Metric], judges: Sequence[str]
+    ) -> Mapping[str, str]:
+        """What stands beside a run's own numbers, as text by file name: an official leaderboard.
+
+        Args:
+            judges: the models that judged, as their servers named them.
+        """
         return {}
 
 

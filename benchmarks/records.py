@@ -1,6 +1,8 @@
-"""JSON Lines and JSON arrays, read with the line of every record, so that an error can name it.
+"""JSON Lines, JSON arrays and a single JSON object, read with the line of every record, so that an
+error can name it.
 
-Official files of the field come in both forms, often with the wrong suffix, so the content decides.
+Official files of the field come in all these forms, often with the wrong suffix, so the content
+decides.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import Any
 from benchmarks.base import BadRecordError
 
 _ARRAY_START = re.compile(r"[ \t\r\n]*\[[ \t\r\n]*")
+_OBJECT_START = re.compile(r"\s*\{[ \t]*[\r\n]")
+"""Of an object that goes over several lines, as no record of JSON Lines does."""
 _EMPTY_ARRAY = re.compile(r"\s*\[\s*\]\s*")
 _SEPARATOR = re.compile(r"[ \t\r\n]*([,\]])[ \t\r\n]*")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -40,12 +44,18 @@ class Record:
 def read_records(path: Path) -> list[Record]:
     """All objects of a JSON Lines file, whose blank lines are skipped, or of one JSON array.
 
+    One object that goes over several lines is one record.
+
     Raises:
         BadRecordError: the file cannot be read, is not UTF-8 or JSON, or a record is not an object.
     """
     text = _read_text(path)
-    array = _ARRAY_START.match(text)
-    values = _array_values(path, text, array.end()) if array else _line_values(path, text)
+    if array := _ARRAY_START.match(text):
+        values = _array_values(path, text, array.end())
+    elif _OBJECT_START.match(text):
+        values = _object_value(path, text)
+    else:
+        values = _line_values(path, text)
     records = []
     for line, value in values:
         if not isinstance(value, dict):
@@ -85,6 +95,15 @@ def _line_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             except (ValueError, RecursionError) as error:
                 fix = "Write one JSON object per line, or one JSON array of objects"
                 raise _error(path, line, _json_problem(error), fix) from error
+
+
+def _object_value(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Line number and value of the one object of a file."""
+    try:
+        yield text.count("\n", 0, text.index("{")) + 1, json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise _error(path, line, _json_problem(error), "Mend the JSON object") from error
 
 
 def _array_values(path: Path, text: str, position: int) -> Iterator[tuple[int, Any]]:

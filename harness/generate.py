@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from benchmarks.base import (
     Benchmark,
@@ -57,23 +58,46 @@ def limited(items: Sequence[Item], limit: int | None) -> Sequence[Item]:
 
 
 def turns_of(part: Part) -> dict[str, list[Response]]:
-    """What is on disk for each item, following its conversation as far as it goes."""
-    found: dict[str, list[Response]] = {}
-    for item in part.items:
-        earlier: list[Response] = []
-        while (request := part.request(item, earlier)) is not None:
-            response = part.log.records.get(request.id)
-            if response is None:
-                break
-            earlier.append(response)
-            if response.status is not ResponseStatus.OK:
-                break
-        found[item.id] = earlier
-    return found
+    """What is on disk for each item; see ``conversation``."""
+    independent = part.benchmark.independent_turns
+    return {
+        item.id: conversation(
+            partial(part.request, item), part.log.records, independent=independent
+        )
+        for item in part.items
+    }
+
+
+def conversation(
+    ask: Callable[[Sequence[Response]], Request | None],
+    answers: Mapping[str, Response],
+    *,
+    independent: bool,
+) -> list[Response]:
+    """An item's answers in the order of its turns, up to the first that is missing or failed.
+
+    Where turns do not depend on each other, all of them: one without an answer stands as a failed
+    one, so that those behind it keep their place. Empty if there is no answer at all.
+
+    Args:
+        ask: the item's next request after some turns.
+        answers: by request id.
+        independent: see ``Benchmark.independent_turns``.
+    """
+    turns: list[Response] = []
+    while (request := ask(turns)) is not None:
+        response = answers.get(request.id)
+        if response is None and not independent:
+            break
+        turns.append(response or Response.failed(request.id, "", "there is no answer"))
+        if turns[-1].status is not ResponseStatus.OK and not independent:
+            break
+    return turns if any(turn.request_id in answers for turn in turns) else []
 
 
 def open_requests(part: Part) -> list[Request]:
-    """The next request of each item that is not finished; failed ones are asked again.
+    """What can be asked now: the next request of each item that is not finished, or all that are left
+    where turns do not depend on each other. Failed ones are asked again.
 
     Raises:
         MixedRunError: an answer on disk belongs to another prompt, picture or decoding.
@@ -85,7 +109,10 @@ def open_requests(part: Part) -> list[Request]:
             response = part.log.records.get(request.id)
             if response is None or response.status is not ResponseStatus.OK:
                 found.append(request)
-                break
+                if not part.benchmark.independent_turns:
+                    break
+                earlier.append(Response.failed(request.id, "", "not answered yet"))
+                continue
             if response.key != _key(request):
                 raise MixedRunError(
                     f"{part.log.path}: the answer to {request.id} was given to another prompt, picture or "

@@ -24,12 +24,15 @@ def score_items(
     responses: Mapping[str, Sequence[Response]],
     judgments: Mapping[str, Sequence[Judgment]] | None = None,
 ) -> list[ScoreRow]:
-    """One row per item; an item without a complete answer gets a row that says so."""
+    """One row per item; an item without a complete answer gets a row that says so.
+
+    Where turns do not depend on each other, the benchmark itself says what the answered ones are worth.
+    """
     rows = []
     for item in items:
         turns = responses.get(item.id, ())
         failure = next((turn for turn in turns if turn.status is not ResponseStatus.OK), None)
-        if failure is not None:
+        if failure is not None and not benchmark.independent_turns:
             row = failed_row(item, ScoreStatus.GENERATION_ERROR, failure.error)
         elif not turns or benchmark.request(item, turns) is not None:
             row = failed_row(item, ScoreStatus.GENERATION_ERROR, "no answer yet")

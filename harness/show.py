@@ -167,10 +167,12 @@ def markdown(
         lines += ["", *(f"- {note}" for note in told)] if told else []
     for title, metrics in results.items():
         lines += ["", f"## {title}, all metrics", ""]
-        lines += _markdown_table(HEADER, [_cells("", m) for m in metrics if m.official])
+        official = [_cells("", m) for m in metrics if m.official]
         others = [_cells("", m) for m in metrics if not m.official]
+        lines += _markdown_table(HEADER, official) if official else []
         if others:
-            lines += ["", "Not the official scorer's:", "", *_markdown_table(HEADER, others)]
+            told = ["Not the official scorer's:", "", *_markdown_table(HEADER, others)]
+            lines += ["", *told] if official else told
     return "\n".join(lines) + "\n"
 
 

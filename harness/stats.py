@@ -5,8 +5,12 @@ A metric is a function of column sums (``MetricSpec``), so resampling is one mat
 1. the rows are added up per group (a picture, a question) into a table of sums, G x C,
    with one column per ``"split/column"``;
 2. a resample draws G groups with replacement, that is, gives every group a weight 0, 1, 2, …;
-   R resamples are a weight matrix, R x G, and their column sums are weights @ table, R x C;
+   R resamples are a weight matrix, R x G, and their column sums are weights @ table, R x C
+   (``harness.resampling``);
 3. a formula is applied to all R resamples at once, and the interval is read off the percentiles.
+
+An ``Estimate``, which sums do not determine, is computed anew for each resample instead, over the
+first of the same draws (``harness.stats_estimates``).
 
 Groups are drawn, not rows, because the rows of one picture are not independent (Davison & Hinkley,
 "Bootstrap Methods and their Application", 1997: clusters in section 3.8, percentiles in 5.3).
@@ -21,22 +25,29 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from benchmarks.base import Metric, MetricSpec, PlumblineError, ScoreRow, ScoreStatus
+from benchmarks.base import (
+    Estimate,
+    Metric,
+    MetricSpec,
+    PlumblineError,
+    ScoreRow,
+    ScoreStatus,
+    Sums,
+)
+from harness.resampling import bootstrap_sums
+from harness.stats_estimates import estimated_replicates, estimated_value
 
 Treatment = Literal["scored", "official"]
 """See ``MetricSpec.treatment``."""
 
 MAX_UNDEFINED_SHARE = 0.05
 """Above this share of undefined resamples an interval would describe other data than ours."""
-
-_WEIGHTS_PER_CHUNK = 2**18
-"""How many weights (8 bytes each) exist at once: small enough for the cache of a core."""
 
 
 class Interval(NamedTuple):
@@ -81,10 +92,10 @@ class _Sums(dict[str, np.ndarray]):
     def __init__(self, names: Sequence[str], matrix: np.ndarray) -> None:
         """Takes C column names and a matrix of sums, one row per resample, N x C."""
         super().__init__((name, matrix[:, index]) for index, name in enumerate(names))
-        self._length = len(matrix)
+        self.length = len(matrix)
 
     def __missing__(self, name: str) -> np.ndarray:
-        return np.zeros(self._length)
+        return np.zeros(self.length)
 
 
 class _Table(NamedTuple):
@@ -92,21 +103,57 @@ class _Table(NamedTuple):
 
     Attributes:
         names: the columns, ``"split/column"``, sorted.
+        groups: sorted by name.
         totals: plain sums over all rows, 1 x C.
-        by_group: sums per group, groups sorted by name, G x C.
+        by_group: sums per group, G x C.
     """
 
     names: list[str]
+    groups: list[str]
     totals: np.ndarray
     by_group: np.ndarray
 
 
-class _PairedSample(NamedTuple):
-    """Two runs over the same items: their rows in run A, and sums of A and B."""
+@dataclass(frozen=True)
+class _Sample:
+    """What the metrics of one treatment are computed from.
+
+    Attributes:
+        rows: those that enter, in the order of the items.
+        groups: what is drawn.
+        plain: sums over all rows.
+        resampled: sums of each resample.
+        seed: of the draws.
+    """
 
     rows: list[ScoreRow]
-    plain: tuple[_Sums, _Sums]
-    resampled: tuple[_Sums, _Sums]
+    groups: list[str]
+    plain: _Sums
+    resampled: _Sums
+    seed: int
+
+    def value(self, spec: MetricSpec) -> float | None:
+        """A metric over the rows of its splits; None where it is undefined or nothing entered."""
+        entered = _in_coverage(spec, self.rows)
+        if not entered:
+            return None
+        if isinstance(spec.formula, Estimate):
+            value = estimated_value(spec.formula, entered)
+        else:
+            value = float(_apply(spec.formula, self.plain).item())
+        return value if math.isfinite(value) else None
+
+    def replicates(self, spec: MetricSpec) -> np.ndarray:
+        """The metric of each resample."""
+        if not isinstance(spec.formula, Estimate):
+            return _apply(spec.formula, self.resampled)
+        return estimated_replicates(
+            spec.formula,
+            _in_coverage(spec, self.rows),
+            self.groups,
+            n_resamples=self.resampled.length,
+            seed=self.seed,
+        )
 
 
 def evaluate(
@@ -121,10 +168,11 @@ def evaluate(
 
     Args:
         specs: what to compute.
-        rows: all rows of one benchmark. Those that are not scored count as asked, and enter only
-            metrics whose treatment is "official".
-        n_resamples: bootstrap resamples.
-        seed: of the resampling. The same rows, in any order, and seed give the same intervals.
+        rows: all rows of one benchmark, in the order of the items. Those that are not scored count
+            as asked, and enter only metrics whose treatment is "official".
+        n_resamples: bootstrap resamples; an ``Estimate`` may take fewer.
+        seed: of the resampling. The same rows and seed give the same intervals; but for an
+            ``Estimate``, which may look at it, the order of the rows makes no difference.
         confidence: nominal coverage of the intervals.
 
     Returns:
@@ -136,21 +184,19 @@ def evaluate(
         PlumblineError: an item has two rows.
     """
     _by_item(rows)
-    samples = {}
-    for treatment in {spec.treatment for spec in specs}:
-        table = _table(_entering(rows, treatment), treatment)
-        resamples = bootstrap_sums(table.by_group, n_resamples=n_resamples, seed=seed)
-        samples[treatment] = _Sums(table.names, table.totals), _Sums(table.names, resamples)
+    samples = {
+        treatment: _sample(rows, treatment, n_resamples, seed)
+        for treatment in {spec.treatment for spec in specs}
+    }
     metrics = []
     for spec in specs:
-        plain, resampled = samples[spec.treatment]
-        asked = _in_coverage(spec, rows)
-        entered = _entering(asked, spec.treatment)
-        value = _as_value(_apply(spec, plain)) if entered else None
+        sample = samples[spec.treatment]
+        asked, entered = _in_coverage(spec, rows), _in_coverage(spec, sample.rows)
+        value = sample.value(spec)
         if value is None:
             interval = Interval(None, None, spec.undefined if entered else "no item was scored")
         else:
-            interval = _interval(_apply(spec, resampled), _n_groups(entered), confidence)
+            interval = _interval(sample.replicates(spec), _n_groups(entered), confidence)
         n_scored = len(_entering(asked, "scored"))
         metrics.append(_metric(spec, value, interval, n_scored=n_scored, n_asked=len(asked)))
     return metrics
@@ -172,7 +218,7 @@ def paired_difference(
 
     Args:
         specs: what to compare.
-        rows_a: all rows of run A.
+        rows_a: all rows of run A, in the order of the items.
         rows_b: all rows of run B, matched with those of A by item id.
         n_resamples: bootstrap resamples.
         seed: of the resampling.
@@ -182,21 +228,21 @@ def paired_difference(
         PlumblineError: an item occurs twice in a run, or its group or split differs between them.
     """
     samples = {
-        treatment: _paired_sample(rows_a, rows_b, treatment, n_resamples, seed)
+        treatment: _paired_samples(rows_a, rows_b, treatment, n_resamples, seed)
         for treatment in {spec.treatment for spec in specs}
     }
     asked = list({row.item_id: row for row in (*rows_a, *rows_b)}.values())
     differences = []
     for spec in specs:
-        sample = samples[spec.treatment]
-        paired = _in_coverage(spec, sample.rows)
-        a, b = (_as_value(_apply(spec, sums)) if paired else None for sums in sample.plain)
+        sample_a, sample_b = samples[spec.treatment]
+        paired = _in_coverage(spec, sample_a.rows)
+        a, b = sample_a.value(spec), sample_b.value(spec)
         if a is None or b is None:
             note = spec.undefined if paired else "no item was scored in both runs"
             interval = Interval(None, None, note)
         else:
-            resampled_a, resampled_b = (_apply(spec, sums) for sums in sample.resampled)
-            interval = _interval(resampled_b - resampled_a, _n_groups(paired), confidence)
+            replicates = sample_b.replicates(spec) - sample_a.replicates(spec)
+            interval = _interval(replicates, _n_groups(paired), confidence)
         differences.append(
             Difference(
                 name=spec.name,
@@ -211,42 +257,6 @@ def paired_difference(
             )
         )
     return differences
-
-
-def bootstrap_sums(columns: np.ndarray, *, n_resamples: int, seed: int) -> np.ndarray:
-    """Column sums of resampled groups. The draws depend on G and the seed only, not on the columns.
-
-    Args:
-        columns: sums per group, G x C.
-        n_resamples: R.
-        seed: of numpy's PCG64.
-
-    Returns:
-        Sums of the resamples, R x C; exact where the columns are integers.
-    """
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples is {n_resamples}; give at least 1")
-    n_groups, n_columns = columns.shape
-    sums = np.zeros((n_resamples, n_columns))
-    if n_groups == 0:
-        return sums
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _WEIGHTS_PER_CHUNK // n_groups)
-    for start in range(0, n_resamples, chunk):
-        stop = min(start + chunk, n_resamples)
-        sums[start:stop] = _draw_weights(rng, stop - start, n_groups) @ columns
-    return sums
-
-
-def _draw_weights(rng: np.random.Generator, n_resamples: int, n_groups: int) -> np.ndarray:
-    """How often each group is drawn, R x G; every row adds up to G.
-
-    Counting drawn indices takes a third of the time of ``rng.multinomial``, which has the same law.
-    """
-    drawn = rng.integers(n_groups, size=(n_resamples, n_groups))
-    drawn += np.arange(0, n_resamples * n_groups, n_groups)[:, np.newaxis]
-    counts = np.bincount(drawn.ravel(), minlength=n_resamples * n_groups)
-    return counts.reshape(n_resamples, n_groups).astype(np.float64)
 
 
 def _interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Interval:
@@ -276,16 +286,10 @@ def _interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Inter
     return Interval(low, high, "; ".join(notes) or None)
 
 
-def _apply(spec: MetricSpec, sums: _Sums) -> np.ndarray:
+def _apply(formula: Callable[[Sums], np.ndarray], sums: _Sums) -> np.ndarray:
     """The formula on all rows of ``sums``. Division by zero is how a formula says "undefined"."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(spec.formula(sums), dtype=np.float64)
-
-
-def _as_value(result: np.ndarray) -> float | None:
-    """The only element of a formula's result on plain sums; None when it is not a number."""
-    value = float(result.item())
-    return value if math.isfinite(value) else None
+        return np.asarray(formula(sums), dtype=np.float64)
 
 
 def _table(entering: Sequence[ScoreRow], treatment: Treatment) -> _Table:
@@ -305,7 +309,7 @@ def _table(entering: Sequence[ScoreRow], treatment: Treatment) -> _Table:
         by_group[group_index[group], column_index[column]] = math.fsum(values)
         everything[column] += values
     totals = np.array([[math.fsum(everything[name]) for name in column_index]])
-    return _Table(list(column_index), totals, by_group)
+    return _Table(list(column_index), list(group_index), totals, by_group)
 
 
 def _entering(rows: Sequence[ScoreRow], treatment: Treatment) -> list[ScoreRow]:
@@ -325,16 +329,24 @@ def _n_groups(rows: Sequence[ScoreRow]) -> int:
     return len({row.group for row in rows})
 
 
-def _paired_sample(
+def _sample(rows: Sequence[ScoreRow], treatment: Treatment, n_resamples: int, seed: int) -> _Sample:
+    entering = _entering(rows, treatment)
+    table = _table(entering, treatment)
+    resamples = bootstrap_sums(table.by_group, n_resamples=n_resamples, seed=seed)
+    plain, resampled = _Sums(table.names, table.totals), _Sums(table.names, resamples)
+    return _Sample(entering, table.groups, plain, resampled, seed)
+
+
+def _paired_samples(
     rows_a: Sequence[ScoreRow],
     rows_b: Sequence[ScoreRow],
     treatment: Treatment,
     n_resamples: int,
     seed: int,
-) -> _PairedSample:
-    """Sums and resampled sums of both runs over the items that enter in both."""
+) -> tuple[_Sample, _Sample]:
+    """Both runs over the items that enter in both, in the order of run A, with the same draws."""
     by_id_a, by_id_b = (_by_item(_entering(rows, treatment)) for rows in (rows_a, rows_b))
-    common = sorted(by_id_a.keys() & by_id_b.keys())
+    common = [item_id for item_id in by_id_a if item_id in by_id_b]
     for item_id in common:
         a, b = by_id_a[item_id], by_id_b[item_id]
         if (a.group, a.split) != (b.group, b.split):
@@ -342,16 +354,9 @@ def _paired_sample(
                 f"{item_id}: group and split are {a.group!r} and {a.split!r} in one run, "
                 f"{b.group!r} and {b.split!r} in the other; compare runs over the same data"
             )
-    rows = [by_id_a[item_id] for item_id in common]
-    tables = _table(rows, treatment), _table([by_id_b[item_id] for item_id in common], treatment)
-    names_a, names_b = (table.names for table in tables)
-    both = np.hstack([table.by_group for table in tables])
-    resamples = np.hsplit(bootstrap_sums(both, n_resamples=n_resamples, seed=seed), [len(names_a)])
-    return _PairedSample(
-        rows=rows,
-        plain=(_Sums(names_a, tables[0].totals), _Sums(names_b, tables[1].totals)),
-        resampled=(_Sums(names_a, resamples[0]), _Sums(names_b, resamples[1])),
-    )
+    samples = [[by_id[item_id] for item_id in common] for by_id in (by_id_a, by_id_b)]
+    first, second = (_sample(rows, treatment, n_resamples, seed) for rows in samples)
+    return first, second
 
 
 def _by_item(rows: Sequence[ScoreRow]) -> dict[str, ScoreRow]:

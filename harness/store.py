@@ -19,7 +19,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from benchmarks.base import (
     BadRecordError,
@@ -38,7 +38,21 @@ RESPONSES = "responses.jsonl"
 FORMAT = 1
 """Version of the run folder's layout."""
 
-Record = TypeVar("Record", Response, Judgment)
+
+class Storable(Protocol):
+    """What a Log keeps: a record with an id, and its way to JSON and back."""
+
+    @property
+    def request_id(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError or ValueError for what ``to_json`` does not write."""
+
+
+Record = TypeVar("Record", bound=Storable)
 
 
 class MixedRunError(PlumblineError):
@@ -49,12 +63,14 @@ class RunInUseError(PlumblineError):
     """Another process writes into the folder."""
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file, or leave the old one as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
-    with half.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(text)
+    if isinstance(content, str):
+        content = content.encode("utf-8", errors="backslashreplace")
+    with half.open("wb") as stream:
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(half, path)
@@ -92,7 +108,7 @@ def _is_info(value: Any) -> bool:
 
 
 class Log(Generic[Record]):
-    """An append-only JSONL file of Responses or Judgments; the newest line of an id counts."""
+    """An append-only JSONL file of records; the newest line of an id counts."""
 
     def __init__(self, path: Path, kind: type[Record]) -> None:
         self.path = path

@@ -31,6 +31,7 @@ def _file(folder: Path, content: str | bytes) -> Path:
         ('\ufeff{"a": 1}\n{"a": 2}\n', [1, 2]),
         ('[{"a": 1}, {"a": 2}]', [1, 1]),
         ('[\n  {\n    "a": 1\n  },\n  {\n    "a": 2\n  }\n]\n', [2, 5]),
+        ('\n{ \r\n  "a": 1,\r\n  "b": {\r\n  }\r\n}\r\n', [2]),
     ],
 )
 def test_records_know_their_lines(tmp_path: Path, content: str, lines: list[int]) -> None:
@@ -52,6 +53,8 @@ def test_records_know_their_lines(tmp_path: Path, content: str, lines: list[int]
         ('[\n{"a": 1}\n{"a": 2}\n]', "line 2: no ',' or ']' after this record"),
         ('[\n{"a": 1},\n{"a": 2}', "line 3: no ',' or ']' after this record"),
         ('[{"a": 1}]\n{"a": 2}', "line 1: text after the end"),
+        ('{\n"a": 1,\n}', r"line 3: not valid JSON .*Mend the JSON object"),
+        ('{\n"a": 1}\n{"a": 2}', "line 3: not valid JSON"),
         ("[[1]]", "line 1: a JSON object is expected, not list"),
         ('{"a": ' + "[" * 100_000, "line 1: JSON that cannot be read"),
         ('{"a": ' + "9" * 5_000 + "}", "line 1: JSON that cannot be read"),

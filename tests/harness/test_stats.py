@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from benchmarks.base import Metric, MetricSpec, PlumblineError, ScoreRow, ScoreStatus, Sums
-from harness import stats
-from harness.stats import Difference, bootstrap_sums, evaluate, paired_difference
+from harness import resampling
+from harness.resampling import bootstrap_sums
+from harness.stats import Difference, evaluate, paired_difference
 
 
 def _accuracy(sums: Sums) -> Any:
@@ -201,7 +202,7 @@ def test_resamples_hold_as_many_groups_as_the_data() -> None:
 def test_resamples_do_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = np.arange(39.0).reshape(13, 3)
     at_once = bootstrap_sums(columns, n_resamples=1000, seed=5)
-    monkeypatch.setattr(stats, "_WEIGHTS_PER_CHUNK", 40)
+    monkeypatch.setattr(resampling, "_WEIGHTS_PER_CHUNK", 40)
     np.testing.assert_array_equal(bootstrap_sums(columns, n_resamples=1000, seed=5), at_once)
 
 
