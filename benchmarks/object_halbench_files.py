@@ -13,56 +13,25 @@ and of an official answer file, where the official script takes ``text`` before 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.base import (
     BadRecordError,
+    EmbeddedPicture,
     FilePicture,
     Item,
     Picture,
-    PictureError,
     Response,
     ResponseStatus,
-    decoded,
 )
 from benchmarks.records import Record, read_records
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 ANSWER_FIELDS = ("text", "answer")
 QUESTION_FIELDS = ("prompt", "question")
-
-
-@dataclass(frozen=True)
-class EmbeddedPicture:
-    """A picture that stands as base64 in a data file."""
-
-    name: str
-    encoded: str
-
-    @cached_property
-    def digest(self) -> str:
-        return hashlib.sha256(self._content()).hexdigest()
-
-    def load(self) -> Image:
-        return decoded(io.BytesIO(self._content()), self.name)
-
-    def _content(self) -> bytes:
-        try:
-            return base64.b64decode("".join(self.encoded.split()), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise PictureError(f"{self.name}: the picture is no base64 ({error})") from error
 
 
 class Question(NamedTuple):

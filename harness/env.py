@@ -24,6 +24,17 @@ def default_judge_cache() -> Path:
     return Path("~/.cache/plumbline/judge_replies.sqlite").expanduser()
 
 
+def api_key(variable: str | None, at_openai: bool) -> str:
+    """The API key of a hosted model: that variable's, else ``$OPENAI_API_KEY``; empty without either.
+
+    Args:
+        at_openai: whether the model is asked at OpenAI. A key for OpenAI is sent nowhere else, unless
+            it is named.
+    """
+    name = variable or ("OPENAI_API_KEY" if at_openai else "")
+    return os.environ.get(name, "").strip()
+
+
 def judge_key(at_openai: bool) -> str:
     """The judge's API key: ``$PLUMBLINE_JUDGE_KEY``, or ``$OPENAI_API_KEY``; empty without either.
 
@@ -32,3 +43,9 @@ def judge_key(at_openai: bool) -> str:
     """
     names = ("PLUMBLINE_JUDGE_KEY", "OPENAI_API_KEY") if at_openai else ("PLUMBLINE_JUDGE_KEY",)
     return next((key for name in names if (key := os.environ.get(name, "").strip())), "")
+
+
+def has_lmms_judge_key() -> bool:
+    """Whether a task of lmms-eval that asks a judge can ask it, with one of the keys that those read."""
+    names = ("OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_API_KEY")
+    return any(os.environ.get(name, "").strip() for name in names)

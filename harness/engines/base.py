@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from benchmarks.base import Request, Response
+from benchmarks.base import PictureError, Request, Response
 
 
 @dataclass
@@ -55,9 +55,51 @@ class Engine(Protocol):
     def stats(self) -> EngineStats:
         """Counters."""
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether requests may show pictures."""
+
     def generate(self, requests: Sequence[Request]) -> Iterator[Sequence[Response]]:
         """Yield the Responses of each finished batch, in any order, one per request.
 
         The caller may write a batch to disk before it asks for the next; nothing is generated ahead
         of what is asked for. A request that cannot be answered yields a failed Response.
         """
+
+
+class Distinct(NamedTuple):
+    """Requests, identical ones together.
+
+    Attributes:
+        asked: by key, those that share one answer.
+        failed: Responses to those that cannot be asked, because a picture is absent.
+    """
+
+    asked: dict[str, list[Request]]
+    failed: list[Response]
+
+    def first(self) -> list[Request]:
+        """One request of each key."""
+        return [twins[0] for twins in self.asked.values()]
+
+    def for_all(self, responses: Iterable[Response]) -> list[Response]:
+        """Answers to first ones as answers to everyone who asked the same."""
+        return [
+            replace(response, request_id=twin.id)
+            for response in responses
+            for twin in self.asked[response.key]
+        ]
+
+
+def distinct(requests: Iterable[Request], stats: EngineStats) -> Distinct:
+    """Put identical requests together, and count them."""
+    asked: dict[str, list[Request]] = {}
+    failed: list[Response] = []
+    for request in requests:
+        stats.n_requests += 1
+        try:
+            asked.setdefault(request.key, []).append(request)
+        except PictureError as error:
+            failed.append(Response.failed(request.id, "", str(error)))
+    stats.n_unique += len(asked)
+    return Distinct(asked, failed)

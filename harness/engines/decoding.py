@@ -125,7 +125,7 @@ class Decoder:
         prefixes = [group.prefix for group in groups]
         self._stats.n_vision_passes += sum(prefix.n_pictures for prefix in prefixes)
         cache = DynamicCache(config=self._model.config.get_text_config(decoder=True))
-        mask = left_padded([torch.ones_like(prefix.ids) for prefix in prefixes], extra_hole).bool()
+        mask = left_padded([prefix.seen for prefix in prefixes], extra_hole)
         inputs = {
             name: left_padded([prefix.per_token[name] for prefix in prefixes], extra_hole)
             for name in prefixes[0].per_token
@@ -136,7 +136,7 @@ class Decoder:
 
     def _append(self, state: _State, suffixes: Sequence[Prompt], extra_hole: int) -> _State:
         """Run the rows' suffixes on top of their prefixes."""
-        own = left_padded([torch.ones_like(suffix.ids) for suffix in suffixes], extra_hole).bool()
+        own = left_padded([suffix.seen for suffix in suffixes], extra_hole)
         mask = torch.cat([state.mask, own], dim=1)
         logits = self._forward(suffixes, extra_hole, state.cache, mask)
         return _State(state.cache, mask, logits)

@@ -99,7 +99,7 @@ class Layouts:
             return True
         prefix = max(group.n_shared for group in groups)
         suffix = max(group.longest - group.n_shared for group in groups)
-        limits = [prompt.request.decoding.max_new_tokens for g in groups for prompt in g.prompts]
+        limits = [prompt.limit for group in groups for prompt in group.prompts]
         return prefix + suffix + max(limits) + 2 * _HOLE <= self._window
 
     def _find_obstacle(self) -> str | None:
@@ -164,7 +164,7 @@ class Layouts:
         After a token where two candidates are equal within the tolerance, the two may part; that is
         rounding and no fault of the layout.
         """
-        plain = self._single.generate(row.prompt, _N_STEPS, output_logits=True)
+        plain = self._single.generate(row.prompt, row.limit, output_logits=True)
         tokens = plain.sequences[0, -len(plain.logits) :].tolist()
         for step, logits in enumerate(plain.logits[: len(ours)]):
             if tokens[:step] != row.new_ids[:step]:

@@ -9,7 +9,7 @@ forward pass of a small model.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,8 +38,10 @@ class Prompt:
         vision: picture tensors, as the processor gives them for this request alone.
         positions: position ids with the sequence as the last dimension; None if the model takes
             none.
+        limit: most new tokens: what the request asks for, or what the context has room for.
         n_pictures: pictures in the conversation.
         n_vision_prefix: the shortest prefix that holds all picture tokens; 0 without pictures.
+        hidden: along the ids, true for tokens that nothing attends to; None hides none.
     """
 
     request: Request
@@ -47,8 +49,15 @@ class Prompt:
     per_token: Tensors
     vision: Tensors
     positions: torch.Tensor | None
+    limit: int
     n_pictures: int
     n_vision_prefix: int
+    hidden: torch.Tensor | None = None
+
+    @property
+    def seen(self) -> torch.Tensor:
+        """Along the ids, false for hidden tokens."""
+        return torch.ones_like(self.ids, dtype=torch.bool) if self.hidden is None else ~self.hidden
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,6 +70,7 @@ class Prompt:
             per_token={name: value[start:end] for name, value in self.per_token.items()},
             vision=self.vision if start == 0 else {},
             positions=None if self.positions is None else self.positions[..., start:end],
+            hidden=None if self.hidden is None else self.hidden[start:end],
             n_pictures=self.n_pictures if start == 0 else 0,
         )
 
@@ -89,9 +99,10 @@ class Prompter:
         self._takes_pictures = takes_pictures
         self._format = format
         self._tokenizer = getattr(processor, "tokenizer", processor)
-        self._image_ids = _image_token_ids(model.config, processor)
+        self._image_ids = image_token_ids(model.config, processor)
         forward = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in forward and not model.config.is_encoder_decoder
+        self._context = context_length(model.config)
         self._loaded: dict[str, Image] = {}
         self._last: Prompt | None = None
         self._start: _Start | None = None
@@ -169,12 +180,14 @@ class Prompter:
             for name, value in start.first.per_token.items()
         }
         along = {name: value[None] for name, value in per_token.items()}
+        positions = self._positions(ids[None], along, start.first.vision)
         return replace(
             start.first,
             request=request,
             ids=ids,
             per_token=per_token,
-            positions=self._positions(ids[None], along, start.first.vision),
+            positions=positions,
+            limit=self._limit(request, ids, positions),
         )
 
     def _load(self, pictures: Sequence[Picture]) -> list[Image]:
@@ -234,12 +247,14 @@ class Prompter:
         n_pictures = len(request.pictures)
         if self._last is not None and request.pictures == self._last.request.pictures:
             vision = _held_once(vision, self._last.vision)
+        positions = self._positions(ids, per_token, vision)
         self._last = Prompt(
             request=request,
             ids=ids[0],
             per_token={name: value[0] for name, value in per_token.items()},
             vision=vision,
-            positions=self._positions(ids, per_token, vision),
+            positions=positions,
+            limit=self._limit(request, ids[0], positions),
             n_pictures=n_pictures,
             n_vision_prefix=self._vision_prefix(ids[0]) if n_pictures else 0,
         )
@@ -253,10 +268,44 @@ class Prompter:
         inputs = {"attention_mask": torch.ones_like(ids), **per_token, **vision}
         return self._model._prepare_position_ids_for_generation(ids, inputs).select(-2, 0)
 
+    def _limit(self, request: Request, ids: torch.Tensor, positions: torch.Tensor | None) -> int:
+        """How many new tokens there can be. Raises PlumblineError if there is no room for any."""
+        wanted = request.decoding.max_new_tokens
+        if self._context is None:
+            return wanted
+        # Where positions are given, a picture may take fewer of them than it has tokens.
+        n_taken = len(ids) if positions is None else int(positions.max()) + 1
+        if n_taken >= self._context:
+            raise PlumblineError(
+                f"{request.id}: the prompt takes {n_taken:,} positions, and the checkpoint's context "
+                f"has {self._context:,}"
+            )
+        return min(wanted, self._context - n_taken)
+
     def _vision_prefix(self, ids: torch.Tensor) -> int:
         found = torch.isin(ids, self._image_ids).nonzero()
         # Where picture tokens cannot be told apart, the prompt is not split at all.
         return int(found[-1]) + 1 if len(found) else len(ids)
+
+
+def context_length(config: Any) -> int | None:
+    """Positions that a decoder can tell apart, or None where there is no such number.
+
+    Scaled rotary embeddings count at their full length. Configurations differ in whether their
+    ``max_position_embeddings`` includes the scaling, so the larger reading is taken: a prompt that
+    fits is never refused.
+    """
+    text = config.get_text_config(decoder=True)
+    length: int | None = getattr(text, "max_position_embeddings", None)
+    if config.is_encoder_decoder or not isinstance(length, int) or length <= 0:
+        return None
+    rope = getattr(text, "rope_parameters", None) or {}
+    kinds = [kind for kind in (rope, *rope.values()) if isinstance(kind, Mapping)]
+    scaled = [
+        int((kind.get("original_max_position_embeddings") or length) * (kind.get("factor") or 1))
+        for kind in kinds
+    ]
+    return max(length, *scaled)
 
 
 def _runs_along(value: torch.Tensor, ids: torch.Tensor) -> bool:
@@ -274,7 +323,8 @@ def _held_once(new: Tensors, held: Tensors) -> Tensors:
     }
 
 
-def _image_token_ids(config: Any, processor: Any) -> torch.Tensor:
+def image_token_ids(config: Any, processor: Any) -> torch.Tensor:
+    """Ids that stand for a picture's tokens, sorted; none where they cannot be told."""
     named = [getattr(config, name, None) for name in ("image_token_id", "image_token_index")]
     named.append(getattr(processor, "image_token_id", None))
     return torch.tensor(sorted({token for token in named if isinstance(token, int)}))

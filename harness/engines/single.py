@@ -21,7 +21,7 @@ class SingleDecoder:
 
     def run(self, prompt: Prompt) -> Row:
         """Generate for one prompt."""
-        row = Row(prompt, prompt.request.decoding.max_new_tokens)
+        row = Row(prompt, prompt.limit)
         self._stats.n_vision_passes += prompt.n_pictures
         self._stats.n_prefill_tokens += len(prompt)
         arguments: dict[str, Any] = {}
@@ -83,6 +83,6 @@ class _Stopper:
 
     def __call__(self, ids: torch.Tensor, scores: Any, **arguments: Any) -> torch.Tensor:
         new_ids = ids[0, len(self._prompt) :].tolist()
-        row = Row(self._prompt, self._prompt.request.decoding.max_new_tokens, new_ids=new_ids)
+        row = Row(self._prompt, self._prompt.limit, new_ids=new_ids)
         ended = self._chooser.finish_reason(row) is not None
         return torch.full((len(ids),), ended, device=ids.device)

@@ -64,7 +64,7 @@ class Chooser:
     def row(self, prompt: Prompt, limit: int | None = None) -> Row:
         """A row that has not generated yet."""
         decoding = prompt.request.decoding
-        limit = decoding.max_new_tokens if limit is None else limit
+        limit = prompt.limit if limit is None else min(limit, prompt.limit)
         uniform = generator(prompt.request.key, decoding.seed) if decoding.temperature > 0 else None
         return Row(prompt, limit, self._processors(prompt, limit), uniform)
 

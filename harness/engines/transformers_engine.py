@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 import torch
 
-from benchmarks.base import PictureError, PlumblineError, Request, Response
+from benchmarks.base import PlumblineError, Request, Response
 from harness.engines import checkpoints
-from harness.engines.base import EngineStats
+from harness.engines.base import EngineStats, distinct
 from harness.engines.checkpoints import Checkpoint, Options
 from harness.engines.decoding import Decoder, Group
 from harness.engines.layouts import Kind, Layout, Layouts, shared_groups, solo_groups
@@ -52,6 +52,7 @@ class TransformersEngine:
         stats: counters.
         identity: what must agree before the responses of two sessions may stand in one run.
         versions: library versions and the device.
+        takes_pictures: whether the checkpoint is an image-text model.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class TransformersEngine:
     ) -> None:
         model, processor = checkpoint.model, checkpoint.processor
         self.model = model
+        self.takes_pictures = checkpoint.takes_pictures
         chosen = _prompt_format(checkpoint, prompt_format)
         self.stats = EngineStats(batch_size=batch_size or _DEFAULT_BATCH_SIZE)
         self.identity: Mapping[str, Any] = {
@@ -122,23 +124,11 @@ class TransformersEngine:
 
     def generate(self, requests: Sequence[Request]) -> Iterator[list[Response]]:
         """Yield the Responses of each finished batch; see ``harness.engines.base.Engine``."""
-        self.stats.n_requests += len(requests)
-        asked: dict[str, list[Request]] = {}
-        failed: list[Response] = []
-        for request in requests:
-            try:
-                asked.setdefault(request.key, []).append(request)
-            except PictureError as error:
-                failed.append(Response.failed(request.id, "", str(error)))
-        if failed:
-            yield failed
-        self.stats.n_unique += len(asked)
-        for responses in self._answer([twins[0] for twins in asked.values()]):
-            yield [
-                replace(response, request_id=twin.id)
-                for response in responses
-                for twin in asked[response.key]
-            ]
+        wanted = distinct(requests, self.stats)
+        if wanted.failed:
+            yield wanted.failed
+        for responses in self._answer(wanted.first()):
+            yield wanted.for_all(responses)
 
     def _answer(self, requests: Sequence[Request]) -> Iterator[list[Response]]:
         """Answer requests that all differ."""

@@ -73,8 +73,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from harness.endpoint.server import FaultPlan
     from harness.judges.oracle import pocket_reply
-    from harness.judges.server import FaultPlan, OracleServer
+    from harness.judges.server import OracleServer
 
     if not 0 <= arguments.fault_rate <= 1:
         raise PlumblineError(f"--fault-rate {arguments.fault_rate:g}: a share lies between 0 and 1")

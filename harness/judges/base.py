@@ -22,6 +22,8 @@ from benchmarks.base import (
     PlumblineError,
     sha256_of,
 )
+from harness.endpoint.replies import Fault, Reply
+from harness.endpoint.wire import same_model
 
 ORACLE_MODEL = "pocket-oracle"
 """The judge of the pocket edition: it knows the ground truth."""
@@ -54,60 +56,6 @@ class Question:
     def attempt(self, number: int) -> JudgeRequest:
         """What is asked the first, second, … time."""
         return self.request if number == 1 else self.benchmark.judge_again(self.request, number)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A usable reply: there is a text, from a model that is accepted.
-
-    Attributes:
-        finish_reason: "length" says that the text was cut; it counts if it can be read all the
-            same.
-        cost_usd: what this session paid for it, unusable replies before it included; None without a
-            price.
-        n_calls: calls that it took in this session; 0 when it came from the cache.
-        not_sent: decoding settings that the server refuses to take for this model.
-    """
-
-    text: str
-    model: str
-    finish_reason: str = "stop"
-    fingerprint: str | None = None
-    n_prompt_tokens: int | None = None
-    n_new_tokens: int | None = None
-    cost_usd: float | None = None
-    n_calls: int = 1
-    not_sent: tuple[str, ...] = ()
-
-    @property
-    def cached(self) -> bool:
-        return self.n_calls == 0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a call brought no usable reply.
-
-    Attributes:
-        reason: for a person to read.
-        retry: whether the same call may succeed a moment later.
-        wait_s: how long the server asks us to wait before that.
-        stops: no other call can succeed either (the key is refused, the quota is used up).
-        reply: what the server sent where that can be read; its tokens are paid for.
-        unsure: the server may have charged for the call without telling us.
-        status: the HTTP status; None when there was none.
-    """
-
-    reason: str
-    retry: bool = True
-    wait_s: float | None = None
-    stops: bool = False
-    reply: Reply | None = None
-    unsure: bool = False
-    status: int | None = None
-    raw: str = ""
-    cost_usd: float | None = None
-    n_calls: int = 1
 
 
 class Judged(NamedTuple):
@@ -201,6 +149,8 @@ def judge_label(benchmark: Benchmark, model: str) -> str:
         return "the pocket oracle"
     if model == benchmark.judge.model:
         return f"the official judge, {model}"
+    if same_model(benchmark.judge.model, model):
+        return f"the official judge, {benchmark.judge.model}, which replied as {model}"
     return (
         f"another judge ({model or 'unknown'} instead of {benchmark.judge.model}): "
         "not comparable with published numbers"

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import Benchmark, Judgment, PictureError
-from harness.judges.base import Fault, Judged, JudgeStats, Question, Reply, Trial, now
+from harness.endpoint.replies import Fault, Reply
+from harness.endpoint.wire import Quirks, chat_body, fault_of_status
+from harness.judges.base import Judged, JudgeStats, Question, Trial, now
 from harness.judges.batch_api import CHAT, BatchApi, Json, stopped
 from harness.judges.batch_state import BatchState, Entry
-from harness.judges.calls import paid_usd
+from harness.judges.calls import paid_usd, read_reply, weighed
 from harness.judges.client import HttpJudge
 from harness.judges.config import JudgeConfig
 from harness.judges.prices import Budget, most_tokens
-from harness.judges.wire import Quirks, chat_body, fault_of_status, read_completion
 
 MOST_REQUESTS = 50_000
 """What OpenAI takes in one batch."""
@@ -131,15 +132,16 @@ class _Rounds:
         """Upload and order what the budget allows. Raises JudgeStoppedError if that is nothing."""
         n_done = len(self._came)
         n_sent = 0
-        for model in sorted({trial.model for trial in trials}):
-            for chunk in self._chunks([trial for trial in trials if trial.model == model]):
-                self._order(model, chunk)
+        for model, top_logprobs in sorted({_kind(trial) for trial in trials}):
+            of_kind = [trial for trial in trials if _kind(trial) == (model, top_logprobs)]
+            for chunk in self._chunks(of_kind):
+                self._order(model, top_logprobs, chunk)
                 n_sent += len(chunk.lines)
         if not n_sent and len(self._came) == n_done:
             raise self._budget.reached(self._bound(trials[0]))
 
     def _chunks(self, trials: Sequence[Trial]) -> Iterator[_Chunk]:
-        """Uploads for one model, as far as the budget goes; each must be ordered at once."""
+        """Uploads for one kind of trial, as far as the budget goes; each must be ordered at once."""
         chunk = _Chunk()
         for trial in trials:
             line, bound = self._line(trial), self._bound(trial)
@@ -169,13 +171,21 @@ class _Rounds:
         price = self._judge.prices.find(trial.model)
         return price.of(*most_tokens(trial.request), batch=True) if price else 0.0
 
-    def _order(self, model: str, chunk: _Chunk) -> None:
+    def _order(self, model: str, top_logprobs: int, chunk: _Chunk) -> None:
         """Upload and order. The file is on record before the order is given."""
         self._budget.commit(chunk.bound_usd)
         file = self._api.upload(b"".join(chunk.lines.values()))
         self._sent[file] = list(chunk.lines)
         endpoint, n_requests = self._config.endpoint, len(chunk.lines)
-        entry = Entry(file, endpoint, model, n_requests, chunk.bound_usd, created=now())
+        entry = Entry(
+            file,
+            endpoint,
+            model,
+            n_requests,
+            chunk.bound_usd,
+            created=now(),
+            top_logprobs=top_logprobs,
+        )
         self._state.put(entry)
         self._state.put(replace(entry, batch=self._api.order(file)))
 
@@ -200,7 +210,7 @@ class _Rounds:
     def _take_in(self, entry: Entry, record: Json) -> None:
         paid = 0.0
         for line in self._api.lines(record):
-            key, outcome = str(line.get("custom_id")), self._outcome(entry.model, line)
+            key, outcome = str(line.get("custom_id")), self._outcome(entry, line)
             self._came[key] = outcome
             paid += outcome.cost_usd or 0.0
             if isinstance(outcome, Reply):
@@ -210,17 +220,23 @@ class _Rounds:
             self._came.setdefault(key, Fault(reason, retry=False))
         self._budget.settle(entry.reserved_usd, paid)
 
-    def _outcome(self, model: str, line: Json) -> Reply | Fault:
+    def _outcome(self, entry: Entry, line: Json) -> Reply | Fault:
         """One line of a batch's output or error file."""
         response = line.get("response") or {}
         if line.get("error") or not response:
             return Fault(f"the batch reports: {json.dumps(line.get('error'))}", retry=False)
         status, text = int(response.get("status_code") or 0), json.dumps(response.get("body"))
         if status != 200:
-            return fault_of_status(status, text, {})
-        quirks = self._judge.quirks.get(model, Quirks())
-        outcome = read_completion(text, model, self._config.any_model, quirks)
-        if price := self._judge.prices.find(model):
+            return weighed(fault_of_status(status, text, {}), entry.top_logprobs)
+        quirks = self._judge.quirks.get(entry.model, Quirks())
+        outcome = read_reply(self._config.any_model, text, entry.model, quirks)
+        outcome = weighed(outcome, entry.top_logprobs)
+        if price := self._judge.prices.find(entry.model):
             outcome = replace(outcome, cost_usd=paid_usd(outcome, price, 0.0, batch=True))
         self._judge.stats.count(outcome)
         return outcome
+
+
+def _kind(trial: Trial) -> tuple[str, int]:
+    """What all requests of a batch have in common: it tells how their replies are read."""
+    return trial.model, trial.request.top_logprobs

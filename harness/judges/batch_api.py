@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from harness.endpoint.calls import api_fault, client_options
+from harness.endpoint.limits import pause_s
+from harness.endpoint.wire import shortened
 from harness.judges.base import JudgeStoppedError
-from harness.judges.calls import api_fault, client_options
 from harness.judges.config import JudgeConfig
-from harness.judges.limits import pause_s
-from harness.judges.wire import shortened
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -21,6 +21,7 @@ class Entry:
         batch: the batch's id; None between the upload and the provider's reply to the order.
         reserved_usd: what it may cost at most.
         closed: whether its replies are in the judgments.
+        top_logprobs: what all its requests ask for, as in a JudgeRequest.
     """
 
     input_file: str
@@ -31,6 +32,7 @@ class Entry:
     created: str
     batch: str | None = None
     closed: bool = False
+    top_logprobs: int = 0
 
 
 class BatchState:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.base import PlumblineError
-from harness.judges.base import Reply
+from harness.endpoint.replies import Reply
 
 LAYOUT = 1
 WAIT_MS = 60_000

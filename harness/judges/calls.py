@@ -1,79 +1,29 @@
-"""Calls to one endpoint, within its limits, until a usable reply comes or patience ends."""
+"""Calls to a judge: paid for out of a budget, and asked until a usable reply comes."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
-from benchmarks.base import JudgeRequest, PictureError
-from harness.judges.base import Fault, JudgeStats, Reply
+from benchmarks import logprobs
+from benchmarks.base import JudgeRequest
+from harness.endpoint.calls import Caller
+from harness.endpoint.replies import Fault, Reply
+from harness.endpoint.wire import Chat, Quirks, read_completion, same_model
+from harness.judges.base import JudgeStats
 from harness.judges.config import JudgeConfig
-from harness.judges.limits import Gate, Pace, pause_s
 from harness.judges.prices import Budget, Price, PriceTable, most_tokens
-from harness.judges.wire import (
-    Quirks,
-    chat_body,
-    fault_of_status,
-    learn,
-    read_completion,
-    shortened,
+
+NEEDS_LOGPROBS = (
+    "this benchmark's judge must offer log-probabilities (logprobs and top_logprobs of chat "
+    "completions); name one that does by --judge"
 )
 
-if TYPE_CHECKING:
-    from openai import APIError, AsyncOpenAI
 
-log = logging.getLogger(__name__)
+class JudgeCaller(Caller):
+    """A Caller that sets money aside before each call and settles it afterwards.
 
-BYTES_PER_TOKEN = 4
-"""What the token limit's estimate assumes; every call corrects it."""
-
-
-def client_options(config: JudgeConfig) -> dict[str, Any]:
-    """How the openai package is set up: it must not repeat calls by itself.
-
-    The transport's debug log is switched off with it: it shows response headers as they come, and a
-    server may repeat the key there.
-    """
-    for name in ("httpcore", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.INFO)
-    return {
-        "api_key": config.key.reveal() or "none",
-        "base_url": config.endpoint,
-        "timeout": config.timeout_s,
-        "max_retries": 0,
-    }
-
-
-def api_fault(error: APIError, config: JudgeConfig) -> Fault:
-    """What an error of the openai package means. ``raw`` is the server's text, without the key."""
-    from openai import APIConnectionError, APIStatusError, APITimeoutError
-
-    if isinstance(error, APIStatusError):
-        text = config.key.redact(error.response.text)
-        return fault_of_status(error.status_code, text, error.response.headers)
-    if isinstance(error, APITimeoutError):
-        return timeout_fault(config)
-    cause = error.__cause__ if isinstance(error, APIConnectionError) else error
-    text = shortened(config.key.redact(str(cause or error)))
-    # Unless it never connected, the server may have worked (and charged) for the call. By name,
-    # since the HTTP package below openai changed between its versions.
-    connected = type(cause).__name__ not in ("ConnectError", "ConnectTimeout")
-    return Fault(f"the connection failed: {text}", unsure=connected)
-
-
-def timeout_fault(config: JudgeConfig) -> Fault:
-    return Fault(f"no reply within {config.timeout_s:g} s", unsure=True)
-
-
-class Caller:
-    """One endpoint in one event loop. Use as a context manager.
-
-    Args:
-        stats: counted into.
-        quirks: what is known of each model; added to.
+    ``reply`` raises JudgeStoppedError at the budget's end.
     """
 
     def __init__(
@@ -84,114 +34,65 @@ class Caller:
         stats: JudgeStats,
         quirks: dict[str, Quirks],
     ) -> None:
-        self._config = config
+        super().__init__(config, stats, quirks, read=partial(read_reply, config.any_model))
         self._prices = prices
         self._budget = budget
-        self._stats = stats
-        self._quirks = quirks
-        self._gate = Gate()
-        self._starts = Pace(config.requests_per_minute)
-        self._tokens = Pace(config.tokens_per_minute)
-        self._client: AsyncOpenAI
 
-    async def __aenter__(self) -> Caller:
-        from openai import AsyncOpenAI
-
-        self._client = AsyncOpenAI(**client_options(self._config))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
-
-    async def reply(self, model: str, request: JudgeRequest) -> Reply | Fault:
-        """A usable reply, or why there is none. Raises JudgeStoppedError at the budget's end."""
-        n_calls, cost_usd = 0, None
-        while True:
-            outcome = await self._once(model, request)
-            n_calls += 1
-            if outcome.cost_usd is not None:
-                cost_usd = (cost_usd or 0.0) + outcome.cost_usd
-            if isinstance(outcome, Reply):
-                return replace(outcome, n_calls=n_calls, cost_usd=cost_usd)
-            log.info("judge %s, %s, call %d: %s", model, request.id, n_calls, outcome.reason)
-            if final := self._final(outcome, n_calls):
-                return replace(final, n_calls=n_calls, cost_usd=cost_usd)
-            await self._pause(n_calls, outcome)
-
-    def _final(self, fault: Fault, n_calls: int) -> Fault | None:
-        """The fault to report, if there is to be no further call."""
-        if not fault.retry:
-            return fault
-        if fault.wait_s is not None and fault.wait_s > self._config.max_wait_s:
-            reason = f"{fault.reason} (the server asks to wait {fault.wait_s:.0f} s: too long)"
-            return replace(fault, reason=reason)
-        if n_calls > self._config.max_retries:
-            return replace(fault, reason=f"{fault.reason} (the last of {n_calls} calls)")
-        return None
-
-    async def _pause(self, n_failed: int, fault: Fault) -> None:
-        """Wait as the server asks (everyone waits then), or for a random time that grows."""
-        if fault.wait_s is None:
-            delay = pause_s(n_failed, self._config.backoff_s, self._config.backoff_cap_s)
-        else:
-            self._gate.close(fault.wait_s)
-            delay = fault.wait_s + random.uniform(0, self._config.backoff_s)
-        await asyncio.sleep(delay)
-
-    async def _once(self, model: str, request: JudgeRequest) -> Reply | Fault:
-        """One call: money set aside, turn awaited, call made, money settled."""
+    async def _once(self, model: str, request: Chat) -> Reply | Fault:
         price = self._prices.find(model)
         bound = price.of(*most_tokens(request)) if price else 0.0
         await self._budget.reserve(bound)
         paid = bound
         try:
-            outcome = await self._paced(model, request)
+            outcome = await super()._once(model, request)
             paid = paid_usd(outcome, price, bound)
         finally:
             self._budget.settle(bound, paid)
-        outcome = replace(outcome, cost_usd=paid if price else None)
-        self._stats.count(outcome)
+        if isinstance(request, JudgeRequest):
+            outcome = weighed(outcome, request.top_logprobs)
+        return replace(outcome, cost_usd=paid if price else None)
+
+
+def read_reply(any_model: bool, text: str, asked: str, quirks: Quirks) -> Reply | Fault:
+    """A 200 answer's body as a judge's reply: a text, from a model that is accepted.
+
+    Args:
+        any_model: whether another model's reply is taken.
+        asked: the model that was asked for.
+    """
+    outcome = read_completion(text, quirks)
+    if isinstance(outcome, Fault):
         return outcome
+    if not any_model and outcome.model and not same_model(asked, outcome.model):
+        reason = f"{outcome.model} replied instead of {asked}"
+        return Fault(reason, reply=outcome, raw=outcome.text)
+    if not outcome.text and outcome.top_logprobs is None:
+        if outcome.finish_reason == "length":
+            reason = "the judge used up its token limit before it wrote anything"
+            return Fault(reason, retry=False, reply=outcome, raw=text)
+        return Fault("the server sent an empty reply", reply=outcome, raw=text)
+    if not any_model and not outcome.model:
+        reason = f"an unnamed model replied instead of {asked}"
+        return Fault(reason, reply=outcome, raw=outcome.text)
+    return outcome
 
-    async def _paced(self, model: str, request: JudgeRequest) -> Reply | Fault:
-        n_bytes = sum(len(message.text.encode("utf-8", "replace")) for message in request.messages)
-        estimate = n_bytes / BYTES_PER_TOKEN + request.decoding.max_new_tokens
-        await self._tokens.take(estimate)
-        await self._starts.take()
-        await self._gate.passed()
-        outcome = await self._call(model, request)
-        reply = outcome.reply if isinstance(outcome, Fault) else outcome
-        if reply and reply.n_prompt_tokens is not None:
-            self._tokens.correct(estimate, reply.n_prompt_tokens + (reply.n_new_tokens or 0))
+
+def weighed(outcome: Reply | Fault, top_logprobs: int) -> Reply | Fault:
+    """An outcome in the form that its request asks for: text, or text with log-probabilities.
+
+    Args:
+        top_logprobs: as in the JudgeRequest.
+    """
+    if not top_logprobs:
         return outcome
-
-    async def _call(self, model: str, request: JudgeRequest) -> Reply | Fault:
-        import openai
-
-        quirks = self._quirks.setdefault(model, Quirks())
-        config = self._config
-        try:
-            body = chat_body(request, model, quirks)
-            async with asyncio.timeout(config.timeout_s):
-                answer = await self._client.chat.completions.with_raw_response.create(**body)
-                text = config.key.redact(answer.text)
-        except PictureError as error:
-            return Fault(str(error), retry=False)
-        except TimeoutError:
-            return timeout_fault(config)
-        except openai.APIError as error:
-            return self._adapted(model, quirks, api_fault(error, config))
-        return read_completion(text, model, config.any_model, quirks)
-
-    def _adapted(self, model: str, used: Quirks, fault: Fault) -> Fault:
-        """A fault about a setting may be retried: the next call does without the setting."""
-        learned = learn(used, fault)
-        if learned is None:
-            return fault
-        if self._quirks[model] == used:
-            self._quirks[model] = learned
-            log.warning("judge %s does not take a setting as it is: %s", model, fault.reason)
-        return replace(fault, retry=True, wait_s=0.0)
+    if isinstance(outcome, Fault):
+        is_refused = outcome.status in (400, 422) and "logprobs" in outcome.reason
+        reason = f"{outcome.reason}; {NEEDS_LOGPROBS}" if is_refused else outcome.reason
+        return replace(outcome, reason=reason)
+    if outcome.top_logprobs is None:
+        reason = f"the reply comes without log-probabilities; {NEEDS_LOGPROBS}"
+        return Fault(reason, retry=False, reply=outcome, raw=outcome.text)
+    return replace(outcome, text=logprobs.pack(outcome.text, outcome.top_logprobs))
 
 
 def paid_usd(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from benchmarks.base import Benchmark, Decoding, JudgeRequest, Message, PlumblineError
-from harness.judges.base import Fault, Judged, JudgeStats, JudgeStoppedError, Question, Reply, Trial
+from harness.endpoint.config import OPENAI_URL
+from harness.endpoint.pump import pump, side_by_side
+from harness.endpoint.replies import Fault, Reply
+from harness.endpoint.wire import Quirks, same_model
+from harness.judges.base import Judged, JudgeStats, JudgeStoppedError, Question, Trial
 from harness.judges.cache import ReplyCache
-from harness.judges.calls import Caller
-from harness.judges.config import OPENAI_URL, JudgeConfig
+from harness.judges.calls import JudgeCaller
+from harness.judges.config import JudgeConfig
 from harness.judges.prices import Budget, PriceTable
-from harness.judges.pump import pump
-from harness.judges.wire import Quirks, same_model
 
-GIVE_UP_AFTER = 20
-"""So many questions in a row without any reply mean that the judge is gone."""
 CHECK_RETRIES = 2
 CHECK = JudgeRequest(
     id="check",
@@ -94,11 +93,11 @@ class HttpJudge:
         if self.config.max_cost_usd is not None:
             self.prices.need(model)
 
-    def caller(self, budget: Budget, max_retries: int | None = None) -> Caller:
+    def caller(self, budget: Budget, max_retries: int | None = None) -> JudgeCaller:
         config = self.config
         if max_retries is not None:
             config = replace(config, max_retries=max_retries)
-        return Caller(config, self.prices, budget, self.stats, self.quirks)
+        return JudgeCaller(config, self.prices, budget, self.stats, self.quirks)
 
     def ask(
         self, questions: Sequence[Question], spent_usd: float = 0.0
@@ -135,36 +134,22 @@ class HttpJudge:
 
 
 class _Session:
-    """One call of ``ask``: workers that share a caller, a budget and a list of trials."""
+    """One call of ``ask``: workers that share a caller and a budget."""
 
     def __init__(self, judge: HttpJudge, budget: Budget, trials: Sequence[Trial]) -> None:
         self._judge = judge
-        self._trials = iter(trials)
-        self._n_workers = min(judge.config.concurrency, len(trials))
+        self._trials = trials
         self._caller = judge.caller(budget)
-        self._stopped: PlumblineError | None = None
-        self._n_silent = 0
 
     async def work(self, put: Callable[[Judged], None]) -> None:
-        """Judge everything. Calls under way are finished before a reason to stop is raised."""
-        try:
-            async with self._caller, asyncio.TaskGroup() as workers:
-                for _ in range(self._n_workers):
-                    workers.create_task(self._worker(put))
-        except ExceptionGroup as group:  # a fault in our own code: the first one tells enough
-            raise group.exceptions[0] from None
-        if self._stopped:
-            raise self._stopped
+        """Judge everything. Calls under way are finished before a reason to stop is raised: the
+        budget, the key, or the cache file."""
 
-    async def _worker(self, put: Callable[[Judged], None]) -> None:
-        for trial in self._trials:
-            if self._stopped:
-                return
-            try:
-                put(await self._judged(trial))
-            except PlumblineError as stopped:  # the budget, the key, or the cache file
-                self._stopped = self._stopped or stopped
-                return
+        async def handle(trial: Trial) -> None:
+            put(await self._judged(trial))
+
+        async with self._caller:
+            await side_by_side(self._trials, self._judge.config.concurrency, handle)
 
     async def _judged(self, trial: Trial) -> Judged:
         while True:
@@ -176,15 +161,12 @@ class _Session:
     async def _reply(self, trial: Trial) -> Reply | Fault:
         outcome = await self._caller.reply(trial.model, trial.request)
         if isinstance(outcome, Reply):
-            self._n_silent = 0
             self._judge.store(trial, outcome)
-            return outcome
-        self._n_silent = self._n_silent + 1 if outcome.retry else 0
-        if outcome.stops or self._n_silent >= GIVE_UP_AFTER:
-            config = self._judge.config
+        elif self._caller.is_gone(outcome):
             raise JudgeStoppedError(
-                f"the judge {trial.model} at {config.endpoint} cannot go on: {outcome.reason}. "
-                "Every judgment so far is kept; once this is mended, the same command goes on."
+                f"the judge {trial.model} at {self._judge.config.endpoint} cannot go on: "
+                f"{outcome.reason}. Every judgment so far is kept; once this is mended, the same "
+                "command goes on."
             )
         return outcome
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.base import Edition, PlumblineError
-from harness.command import at_least
+from harness.command import above_zero, at_least
+from harness.endpoint.config import OPENAI_URL, Secret
 from harness.env import default_judge_cache, judge_key
 from harness.judges.base import ORACLE_MODEL
-from harness.judges.config import OPENAI_URL, JudgeConfig, Secret
+from harness.judges.config import JudgeConfig
 
 if TYPE_CHECKING:
     from harness.judges.base import Judge
@@ -65,7 +65,7 @@ def add_judge_options(parser: argparse.ArgumentParser) -> None:
 def _add_costs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--max-cost",
-        type=_amount,
+        type=above_zero,
         metavar="USD",
         help="stop before judging this run costs more, earlier sessions included",
     )
@@ -92,17 +92,20 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         help="calls at a time (default 16)",
     )
     group.add_argument(
-        "--judge-rpm", type=_amount, metavar="N", help="calls a minute, at most (default: no limit)"
+        "--judge-rpm",
+        type=above_zero,
+        metavar="N",
+        help="calls a minute, at most (default: no limit)",
     )
     group.add_argument(
         "--judge-tpm",
-        type=_amount,
+        type=above_zero,
         metavar="N",
         help="tokens a minute, at most (default: no limit)",
     )
     group.add_argument(
         "--judge-timeout",
-        type=_amount,
+        type=above_zero,
         default=120.0,
         metavar="S",
         help="seconds until a call is given up (default 120)",
@@ -114,16 +117,6 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="further calls after one that failed on its way (default 8)",
     )
-
-
-def _amount(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def make_config(arguments: argparse.Namespace) -> JudgeConfig:

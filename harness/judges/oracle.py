@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.base import Benchmark, Message, PlumblineError
-from harness.judges.base import ORACLE_MODEL, Fault, Judged, JudgeStats, Question, Reply, Trial
+from harness.endpoint.replies import Fault, Reply
+from harness.judges.base import ORACLE_MODEL, Judged, JudgeStats, Question, Trial
 
 BATCH = 64
 """Judgments handed over at a time: what a killed run would have to judge again."""
@@ -19,7 +20,8 @@ NOT_A_POCKET_PROMPT = (
 WHERE = {"endpoint": "in this process"}
 
 ReplyTo = Callable[[Sequence[Message]], str | None]
-"""A judge as a function: its reply to a conversation, None when it does not know the prompt. Raises
+"""A judge as a function: its reply to a conversation, in the form of ``benchmarks.logprobs`` where
+its kind of question asks for log-probabilities, and None when it does not know the prompt. Raises
 ValueError when it knows the prompt but cannot read it."""
 
 
@@ -35,18 +37,20 @@ class OracleJudge:
 
     Args:
         reply: what to judge by; the pocket edition's own when it is None.
+        model: what the function is called in records.
     """
 
-    def __init__(self, reply: ReplyTo | None = None) -> None:
+    def __init__(self, reply: ReplyTo | None = None, model: str = ORACLE_MODEL) -> None:
         self.stats = JudgeStats(cost_usd=0.0)
+        self._model = model
         self._reply = reply or pocket_reply()
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        return {"model": ORACLE_MODEL, **WHERE}
+        return {"model": self._model, **WHERE}
 
     def model_for(self, benchmark: Benchmark) -> str:
-        return ORACLE_MODEL
+        return self._model
 
     def check(self, benchmarks: Sequence[Benchmark]) -> Mapping[str, str]:
         for benchmark in benchmarks:
@@ -69,7 +73,7 @@ class OracleJudge:
         """There is nothing to let go of."""
 
     def _judge(self, question: Question) -> Judged:
-        trial = Trial(question, ORACLE_MODEL, WHERE)
+        trial = Trial(question, self._model, WHERE)
         while True:
             self.stats.n_calls += 1
             judgment = trial.take(self._outcome(trial.request.messages))
@@ -84,4 +88,4 @@ class OracleJudge:
             return Fault(f"the oracle cannot read its prompt: {error}", retry=False, cost_usd=0.0)
         if text is None:
             return Fault(NOT_A_POCKET_PROMPT, retry=False, cost_usd=0.0)
-        return Reply(text, ORACLE_MODEL, cost_usd=0.0)
+        return Reply(text, self._model, cost_usd=0.0)

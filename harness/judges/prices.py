@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.base import JudgeRequest, PlumblineError
+from benchmarks.base import PlumblineError
+from harness.endpoint.wire import Chat
 from harness.judges.base import JudgeStoppedError
 
 SHIPPED = Path(__file__).with_name("prices.toml")
@@ -83,7 +84,7 @@ def _read(path: Path) -> dict[str, Price]:
     return found
 
 
-def most_tokens(request: JudgeRequest) -> tuple[int, int]:
+def most_tokens(request: Chat) -> tuple[int, int]:
     """Bounds for (prompt tokens, new tokens) of a call: a token is never shorter than one byte."""
     n_bytes = sum(len(m.text.encode("utf-8", errors="replace")) for m in request.messages)
     around = TOKENS_PER_MESSAGE * len(request.messages)

@@ -14,8 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness.endpoint.server import serving
 from harness.judges.client import HttpJudge
-from harness.judges.server import OracleServer, serving
+from harness.judges.server import OracleServer
 from harness.judging import judge
 from tests.harness.judges.toy import Sums, hasty, part, rate, silent
 

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.base import (
     BadRecordError,
+    EmbeddedPicture,
     FilePicture,
     Item,
     MissingDataError,
@@ -23,7 +24,6 @@ from benchmarks.base import (
 )
 from benchmarks.object_halbench import ObjectHalBench
 from benchmarks.object_halbench_files import (
-    EmbeddedPicture,
     read_answers,
     read_questions,
     read_replies,

@@ -28,9 +28,10 @@ from benchmarks.pocket import CHECKPOINT
 from benchmarks.pocket.language import mentioned
 from benchmarks.registry import open_benchmark
 from harness import run, score
+from harness.endpoint.server import FAULTS, FaultPlan, Reaction, serving
 from harness.judges.base import ORACLE_MODEL
 from harness.judges.oracle import pocket_reply
-from harness.judges.server import FAULTS, FaultPlan, OracleServer, Reaction, serving
+from harness.judges.server import OracleServer
 
 BENCHMARKS = ("pope", "amber", "object_halbench", "mmhal")
 TEN_MEGABYTES = "No" + " word" * 2_000_000

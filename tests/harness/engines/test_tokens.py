@@ -11,7 +11,9 @@ from tests.harness.engines.asking import request, user
 
 def row(temperature: float, top_p: float, source: torch.Generator) -> Row:
     asked = request("a", user("?"), temperature=temperature, top_p=top_p)
-    prompt = Prompt(asked, torch.tensor([1]), {}, {}, None, n_pictures=0, n_vision_prefix=0)
+    prompt = Prompt(
+        asked, torch.tensor([1]), {}, {}, None, limit=1, n_pictures=0, n_vision_prefix=0
+    )
     return Row(prompt, limit=1, uniform=source)
 
 

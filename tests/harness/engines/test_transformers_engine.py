@@ -11,9 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import (
+    Gemma3TextConfig,
+    GPT2Config,
+    LlamaConfig,
+    LlavaConfig,
+    MambaConfig,
+    T5Config,
+)
 
 from benchmarks.base import FilePicture, PlumblineError
 from harness.engines.base import Engine
+from harness.engines.prompts import context_length
 from harness.engines.transformers_engine import TransformersEngine
 from tests.harness.engines.asking import (
     NARROW,
@@ -232,6 +241,24 @@ def test_a_sampled_answer_does_not_depend_on_the_batch(
     assert sum(other_seed[id] != text for id, text in together.items()) >= 6
 
 
+@pytest.mark.parametrize("name", ["llama", "lfm2"])
+def test_a_sampled_text_depends_on_its_seed_and_not_on_the_batch(
+    checkpoint: Checkpoints, name: str
+) -> None:
+    """Prompts of many lengths, among greedy ones, in another order and another batch size."""
+    requests = [
+        request(f"{n}/{seed}", user("Tell me. " * n), temperature=0.9 * (seed > 0), seed=seed)
+        for n in (1, 2, 5, 9)
+        for seed in range(3)
+    ]
+    together = texts(load(checkpoint(name)), requests)
+    assert together == texts(load(checkpoint(name), batch_size=5), requests[::-1])
+    alone = load(checkpoint(name))
+    assert together == {asked.id: texts(alone, [asked])[asked.id] for asked in requests}
+    sampled = {asked.id for asked in requests if asked.decoding.temperature}
+    assert len({together[id] for id in sampled}) == len(sampled)
+
+
 def test_a_low_temperature_or_a_small_nucleus_gives_the_greedy_answer(
     checkpoint: Checkpoints,
 ) -> None:
@@ -360,6 +387,78 @@ def test_a_text_model_says_that_it_cannot_see(checkpoint: Checkpoints) -> None:
     )
     assert found["read"].status == "ok"
     assert "text-only model (llama)" in (found["seen"].error or "")
+
+
+def test_a_prompt_that_fills_the_context_fails_and_one_that_nearly_does_is_cut_short(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    folder = edited(checkpoint("llama"), tmp_path, "config.json", max_position_embeddings=64)
+    lengths = {"room": 20, "little": 55, "one": 60, "none": 61, "beyond": 500}
+    requests = [request(id, user("x" * n)) for id, n in lengths.items()]
+    found = answers(load(folder), requests)
+    assert {id: r.n_new_tokens for id, r in found.items() if r.status == "ok"} == {
+        "room": 10,
+        "little": 6,
+        "one": 1,
+    }
+    assert {response.finish_reason for response in found.values()} == {"length", "error"}
+    assert found["none"].error == (
+        "none: the prompt takes 64 positions, and the checkpoint's context has 64"
+    )
+    whole = texts(load(checkpoint("llama")), requests[:2])
+    assert whole["room"] == found["room"].text
+    assert whole["little"].startswith(found["little"].text)
+
+
+def test_the_context_of_shared_pictures_is_kept_too(
+    checkpoint: Checkpoints, tmp_path: Path
+) -> None:
+    text = {"text_config": {"max_position_embeddings": 50}}
+    folder = edited(checkpoint("llava"), tmp_path, "config.json", **text)
+    lengths = {"short": 3, "long": 25, "beyond": 40}
+    requests = [request(id, user("x" * n, TALL)) for id, n in lengths.items()]
+    found = answers(load(folder), requests)
+    assert [response.status for response in found.values()].count("ok") == 2
+    assert "context has 50" in (found["beyond"].error or "")
+    n_prompt, n_new = found["long"].n_prompt_tokens, found["long"].n_new_tokens
+    assert n_prompt is not None
+    assert n_new is not None
+    assert n_prompt + n_new == 50
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "original_max_position_embeddings": 256,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        (LlamaConfig(max_position_embeddings=2048), 2048),
+        (LlamaConfig(max_position_embeddings=2048, rope_parameters=YARN), 8192),
+        (LlamaConfig(max_position_embeddings=8192, rope_parameters=YARN), 8192),
+        (LlamaConfig(max_position_embeddings=2048, rope_parameters=LLAMA3), 2048),
+        (
+            LlamaConfig(
+                max_position_embeddings=2048,
+                rope_parameters={"rope_type": "linear", "factor": 2.0},
+            ),
+            4096,
+        ),
+        (LlavaConfig(text_config=LlamaConfig(max_position_embeddings=77)), 77),
+        (Gemma3TextConfig(max_position_embeddings=512), 512),
+        (GPT2Config(n_positions=99), 99),
+        (MambaConfig(), None),
+        (T5Config(), None),
+    ],
+)
+def test_the_length_of_a_context_includes_its_scaling(config: Any, length: int | None) -> None:
+    assert context_length(config) == length
 
 
 def test_a_conversation_that_the_template_refuses_fails_alone(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.judges.server import OracleHandler, Reaction, error_reaction, json_reaction
+from harness.endpoint.server import ChatHandler, Reaction, error_reaction, json_reaction
 from tests.harness.judges.servers import ScriptedServer
 
 Record = dict[str, Any]
@@ -79,7 +79,7 @@ class BatchServer(ScriptedServer):
         return made
 
 
-class BatchHandler(OracleHandler):
+class BatchHandler(ChatHandler):
     server: BatchServer
 
     def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls

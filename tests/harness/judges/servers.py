@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from harness.endpoint.server import ChatHandler, Reaction, completion, json_reaction
 from harness.judges.base import ORACLE_MODEL
-from harness.judges.server import OracleHandler, OracleServer, Reaction, completion, json_reaction
+from harness.judges.server import OracleServer
 from tests.harness.judges.toy import rate
 
 Script = Callable[[int, Mapping[str, Any], Mapping[str, str]], Reaction | None]
@@ -42,7 +43,7 @@ class ScriptedServer(OracleServer):
             self._n_now -= 1
 
 
-class CountingHandler(OracleHandler):
+class CountingHandler(ChatHandler):
     server: ScriptedServer
 
     def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
@@ -53,7 +54,7 @@ class CountingHandler(OracleHandler):
             self.server.leave()
 
 
-class TricklingHandler(OracleHandler):
+class TricklingHandler(ChatHandler):
     """Sends its reply so slowly that no single wait is long, but all together are."""
 
     def send(self, reaction: Reaction) -> None:

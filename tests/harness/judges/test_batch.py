@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from benchmarks.base import BadRecordError, JudgmentStatus, PlumblineError
+from harness.endpoint.config import Secret
+from harness.endpoint.server import error_reaction
 from harness.judges import batch as batch_module
 from harness.judges.base import ORACLE_MODEL, JudgeStoppedError
 from harness.judges.batch import BatchJudge
-from harness.judges.config import Secret
-from harness.judges.server import error_reaction
 from harness.judging import judge
+from tests.harness.conftest import Serve
 from tests.harness.judges.batch_server import BatchServer
-from tests.harness.judges.conftest import Serve
 from tests.harness.judges.toy import Sums, ask, expected, hasty, part, ratings, silent
 
 ROOT = Path(__file__).parents[3]

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.base import Decoding, JudgmentStatus
-from harness.judges.base import ORACLE_MODEL, Question, Reply, Trial
+from harness.endpoint.replies import Reply
+from harness.endpoint.server import FaultPlan
+from harness.judges.base import ORACLE_MODEL, Question, Trial
 from harness.judges.cache import CacheError, ReplyCache
 from harness.judges.client import HttpJudge
-from harness.judges.server import FaultPlan
-from tests.harness.judges.conftest import Serve
+from tests.harness.conftest import Serve
 from tests.harness.judges.servers import always, says
 from tests.harness.judges.toy import Sums, ask, expected, hasty, questions, ratings
 
@@ -39,7 +40,7 @@ def test_what_was_asked_is_not_asked_again(serve: Serve, tmp_path: Path) -> None
     assert [j.model for j in second] == [ORACLE_MODEL] * 40
     assert all(j.meta["cached"] and j.meta["n_calls"] == 0 for j in second)
     assert not any(j.meta["cached"] for j in first)
-    assert second[3].meta["system_fingerprint"] == "fp_pocket"
+    assert second[3].meta["system_fingerprint"] == "fp_plumbline"
     assert (judge.stats.n_cached, judge.stats.n_calls) == (46, 0)
 
 

@@ -27,18 +27,19 @@ from benchmarks.base import (
     ScoreStatus,
 )
 from benchmarks.registry import open_benchmark
+from harness.endpoint.config import OPENAI_URL
+from harness.endpoint.server import FaultPlan, error_reaction
 from harness.judges.__main__ import main
 from harness.judges.base import ORACLE_MODEL, Judge
 from harness.judges.batch import BatchJudge
 from harness.judges.client import HttpJudge
-from harness.judges.config import OPENAI_URL
 from harness.judges.options import add_judge_options, make_config, make_judge
 from harness.judges.oracle import OracleJudge, pocket_reply
-from harness.judges.server import FaultPlan, OracleServer, error_reaction
+from harness.judges.server import OracleServer
 from harness.judging import JudgePart, judge, judgments_of
 from harness.scoring import score_items
 from harness.store import Log
-from tests.harness.judges.conftest import Serve
+from tests.harness.conftest import Serve
 from tests.harness.judges.servers import always, says
 from tests.harness.judges.toy import Sums, hasty, silent
 

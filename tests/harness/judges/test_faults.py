@@ -6,23 +6,18 @@ Run: pytest tests/harness/judges/test_faults.py
 
 from __future__ import annotations
 
-import base64
 import email.utils
-import io
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from benchmarks.base import Decoding, JudgeRequest, Judgment, JudgmentStatus, Message
+from benchmarks.base import Judgment, JudgmentStatus
+from harness.endpoint.server import FaultPlan, Reaction, error_reaction, json_reaction
 from harness.judges.base import ORACLE_MODEL, JudgeStoppedError
 from harness.judges.client import HttpJudge
-from harness.judges.server import FaultPlan, Reaction, error_reaction, json_reaction
-from harness.judges.wire import Quirks, chat_body, same_model
-from tests.harness.judges.conftest import Serve
+from tests.harness.conftest import Serve
 from tests.harness.judges.servers import TricklingHandler, always, in_turn, says
 from tests.harness.judges.toy import Sums, ask, expected, hasty, questions, ratings
 
@@ -191,25 +186,6 @@ def test_an_alias_may_reply_by_its_dated_name(serve: Serve) -> None:
     assert judgment.meta["judge"] == "gpt-4o"
 
 
-@pytest.mark.parametrize(
-    ("asked", "returned", "same"),
-    [
-        ("gpt-4o", "gpt-4o", True),
-        ("gpt-4o", "gpt-4o-2024-08-06", True),
-        ("gpt-4", "gpt-4-0613", True),
-        ("openai/gpt-4o", "gpt-4o-2024-08-06", True),
-        ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022", True),
-        ("gemini-1.5-pro", "gemini-1.5-pro-002", True),
-        ("gpt-4o", "gpt-4o-mini", False),
-        ("gpt-4", "gpt-4-1106-preview", False),
-        ("gpt-4-0613", "gpt-4", False),
-        ("gpt-4o", "", False),
-    ],
-)
-def test_an_alias_stands_for_its_dated_names_only(asked: str, returned: str, same: bool) -> None:
-    assert same_model(asked, returned) is same
-
-
 def test_another_model_is_taken_only_on_request_and_named(serve: Serve) -> None:
     server = serve(always(says("Rating: 1", model="gpt-4o-mini")))
     assert _one(server.url, model="gpt-4o", max_retries=0).status is JudgmentStatus.JUDGE_ERROR
@@ -264,32 +240,3 @@ def test_settings_that_a_model_does_not_take_are_left_out_and_named(
     assert server.bodies[-1]["max_completion_tokens"] == 16
     assert judgments[0].meta["not_sent"] == ["temperature"]
     assert [record.message for record in caplog.records].count(caplog.records[0].message) == 1
-
-
-def test_lone_surrogates_reach_the_server_as_replacement_characters() -> None:
-    request = JudgeRequest("1", "1", (Message("user", "a \ud83d b"),), Decoding(0))
-    assert chat_body(request, "m", Quirks()) == {
-        "model": "m",
-        "messages": [{"role": "user", "content": "a \ufffd b"}],
-        "temperature": 0.0,
-    }
-
-
-@dataclass(frozen=True)
-class RedDot:
-    """A picture of one red pixel."""
-
-    name: str = "dot"
-    digest: str = "dot"
-
-    def load(self) -> Image.Image:
-        return Image.new("RGB", (1, 1), "red")
-
-
-def test_a_picture_stands_before_its_text() -> None:
-    message = Message("user", "What is this?", (RedDot(),))
-    body = chat_body(JudgeRequest("1", "1", (message,), Decoding(1)), "m", Quirks())
-    picture, text = body["messages"][0]["content"]
-    png = base64.b64decode(picture["image_url"]["url"].removeprefix("data:image/png;base64,"))
-    assert Image.open(io.BytesIO(png)).getpixel((0, 0)) == (255, 0, 0)
-    assert text == {"type": "text", "text": "What is this?"}

@@ -28,13 +28,14 @@ from benchmarks.base import (
     Response,
     ResponseStatus,
 )
+from harness.endpoint.server import FAULTS, FaultPlan
 from harness.judges.base import ORACLE_MODEL, judge_label, prompt_sha256
 from harness.judges.client import HttpJudge
 from harness.judges.oracle import OracleJudge
-from harness.judges.server import FAULTS, FaultPlan, OracleServer
+from harness.judges.server import OracleServer
 from harness.judging import JudgePart, judge, judgments_of, models_used
 from harness.store import Log, MixedRunError
-from tests.harness.judges.conftest import Serve
+from tests.harness.conftest import Serve
 from tests.harness.judges.toy import Sums, expected, hasty, part, rate, ratings, silent
 from tests.harness.judges.worker import CONCURRENCY
 
@@ -240,6 +241,9 @@ def test_a_prompt_that_the_oracle_does_not_know_is_a_status(tmp_path: Path) -> N
 def test_only_the_official_judge_is_called_official() -> None:
     official = Sums(official_judge="gpt-4-0613", edition="official")
     assert judge_label(official, "gpt-4-0613") == "the official judge, gpt-4-0613"
+    assert judge_label(official, "openai/gpt-4-0613") == (
+        "the official judge, gpt-4-0613, which replied as openai/gpt-4-0613"
+    )
     assert judge_label(official, "gpt-4o") == (
         "another judge (gpt-4o instead of gpt-4-0613): not comparable with published numbers"
     )

@@ -6,18 +6,18 @@ Run: pytest tests/harness/judges/test_limits.py
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.base import Judgment, JudgmentStatus, PlumblineError
+from harness.endpoint.server import FaultPlan, Reaction, error_reaction
 from harness.judges.base import JudgeStoppedError
 from harness.judges.client import HttpJudge
-from harness.judges.limits import pause_s, read_retry_after
 from harness.judges.prices import PriceTable
-from harness.judges.server import FaultPlan, error_reaction
-from tests.harness.judges.conftest import Serve
+from tests.harness.conftest import Serve
 from tests.harness.judges.servers import CountingHandler, always, says
 from tests.harness.judges.toy import Sums, ask, hasty, questions
 
@@ -62,25 +62,6 @@ def test_tokens_a_minute_are_limited(serve: Serve) -> None:
     began = time.monotonic()
     ask(judge, Sums(n=20))
     assert 0.8 <= time.monotonic() - began < 10
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("7", 7), ("0.5", 0.5), ("-3", 0), ("", None), ("soon", None), ("inf", None)],
-)
-def test_retry_after_is_read(text: str, seconds: float | None) -> None:
-    assert read_retry_after({"retry-after": text}) == seconds
-
-
-def test_a_past_date_asks_for_no_patience() -> None:
-    assert read_retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
-
-
-def test_pauses_double_up_to_a_cap_and_spread_over_the_whole_range() -> None:
-    for n_failed, ceiling in ((1, 0.5), (2, 1.0), (5, 8.0), (9, 60.0), (5000, 60.0)):
-        drawn = [pause_s(n_failed, 0.5, 60.0) for _ in range(400)]
-        assert 0 <= min(drawn) < 0.1 * ceiling
-        assert 0.9 * ceiling < max(drawn) <= ceiling
 
 
 def test_the_budget_is_not_overdrawn_by_calls_at_the_same_time(
@@ -169,3 +150,12 @@ def test_ones_own_prices_win_over_the_shipped_ones(tmp_path: Path) -> None:
     table = PriceTable.load(tmp_path / "p.toml")
     assert table.need("gpt-4o").of(1_000_000, 1_000_000, batch=True) == 0.75
     assert table.need("gpt-4-0613").of(1000, 1000) == pytest.approx(0.09)
+
+
+def test_a_judge_that_is_left_early_leaves_no_call_behind(serve: Serve) -> None:
+    server = serve(lambda number, *_: Reaction(silent_s=60) if number else None)
+    # Of the first three sums none needs a second attempt, so whichever is served first is judged.
+    judged = HttpJudge(hasty(server.url, concurrency=3)).ask(questions(Sums(n=3)))
+    next(iter(judged))
+    judged.close()  # type: ignore[attr-defined]
+    assert "endpoint" not in {thread.name for thread in threading.enumerate()}

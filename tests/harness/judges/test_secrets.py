@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from benchmarks.base import PlumblineError
+from harness.endpoint.config import Secret
+from harness.endpoint.server import FAULTS, FaultPlan, Reaction, error_reaction
 from harness.judges.client import HttpJudge
-from harness.judges.config import JudgeConfig, Secret
-from harness.judges.server import FAULTS, FaultPlan, Reaction, error_reaction
+from harness.judges.config import JudgeConfig
 from harness.judging import judge
-from tests.harness.judges.conftest import Serve
+from tests.harness.conftest import Serve
 from tests.harness.judges.servers import says
 from tests.harness.judges.toy import Sums, ask, hasty, part, silent
 

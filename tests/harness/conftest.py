@@ -1,4 +1,4 @@
-"""Starts the judges' servers and ends them with the test."""
+"""Starts servers on 127.0.0.1 and ends them with the test; keeps keys out of tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.judges.server import serving
+from harness.endpoint.server import serving
 from tests.harness.judges.servers import Script, ScriptedServer
 
 Serve = Callable[..., ScriptedServer]

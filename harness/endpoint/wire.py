@@ -6,16 +6,22 @@ import base64
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.base import JudgeRequest, Message, Picture
-from harness.judges.base import Fault, Reply
-from harness.judges.limits import read_retry_after
+from benchmarks import logprobs
+from benchmarks.base import JudgeRequest, Message, Picture, Request
+from harness.endpoint.limits import read_retry_after
+from harness.endpoint.replies import Fault, Reply
 
 SHOWN = 300
 """Characters of a server's text that an error message repeats."""
+
+Chat = Request | JudgeRequest
+"""Anything that is asked in messages, with a decoding."""
+Show = Callable[[Picture], str]
+"""How a picture becomes a URL."""
 
 
 @dataclass(frozen=True)
@@ -25,42 +31,51 @@ class Quirks:
     Attributes:
         length_name: newer models know ``max_tokens`` only as ``max_completion_tokens``.
         refused: settings that the model does not take (a fixed temperature, no seed). They are left
-            out, and the judgment says so.
+            out, and the record says so.
     """
 
     length_name: str = "max_tokens"
     refused: frozenset[str] = frozenset()
 
 
-def chat_body(request: JudgeRequest, model: str, quirks: Quirks) -> dict[str, Any]:
+def data_url(picture: Picture) -> str:
+    """A picture as PNG in a URL. Raises PictureError."""
+    stream = io.BytesIO()
+    picture.load().save(stream, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def chat_body(request: Chat, model: str, quirks: Quirks, show: Show = data_url) -> dict[str, Any]:
     """The body of a call. Settings at the API's own default are not sent, as in the official
     scripts.
 
-    A ``max_new_tokens`` of 0 sets no limit, and a seed of 0 is not sent.
+    A ``max_new_tokens`` of 0 sets no limit, and a seed of 0 is not sent. Raises PictureError.
     """
     decoding = request.decoding
+    top_logprobs = request.top_logprobs if isinstance(request, JudgeRequest) else 0
     settings = {
         "temperature": decoding.temperature,
         "top_p": decoding.top_p if decoding.top_p != 1.0 else None,
         quirks.length_name: decoding.max_new_tokens or None,
         "seed": decoding.seed or None,
         "stop": list(decoding.stop) or None,
+        "logprobs": top_logprobs > 0 or None,
+        "top_logprobs": top_logprobs or None,
     }
     sent = {
         name: value
         for name, value in settings.items()
         if value is not None and name not in quirks.refused
     }
-    return {"model": model, "messages": [_chat_message(m) for m in request.messages], **sent}
+    return {"model": model, "messages": [_chat_message(m, show) for m in request.messages], **sent}
 
 
-def _chat_message(message: Message) -> dict[str, Any]:
+def _chat_message(message: Message, show: Show) -> dict[str, Any]:
     text = _sendable(message.text)
     if not message.pictures:
         return {"role": message.role, "content": text}
     shown = [
-        {"type": "image_url", "image_url": {"url": _data_url(picture)}}
-        for picture in message.pictures
+        {"type": "image_url", "image_url": {"url": show(picture)}} for picture in message.pictures
     ]
     return {"role": message.role, "content": [*shown, {"type": "text", "text": text}]}
 
@@ -68,12 +83,6 @@ def _chat_message(message: Message) -> dict[str, Any]:
 def _sendable(text: str) -> str:
     """Lone surrogates, which UTF-8 cannot carry, as replacement characters."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _data_url(picture: Picture) -> str:
-    stream = io.BytesIO()
-    picture.load().save(stream, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def learn(quirks: Quirks, fault: Fault) -> Quirks | None:
@@ -91,36 +100,27 @@ def learn(quirks: Quirks, fault: Fault) -> Quirks | None:
     return None
 
 
-def read_completion(text: str, asked: str, any_model: bool, quirks: Quirks) -> Reply | Fault:
-    """A 200 answer's body as a Reply, or what is wrong with it.
-
-    Args:
-        asked: the model that was asked for.
-        any_model: whether another model's reply is taken.
-    """
+def read_completion(text: str, quirks: Quirks) -> Reply | Fault:
+    """A 200 answer's body as a Reply, or what is wrong with it. A Reply's text may be empty."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Fault(f"the server sent no JSON: {shortened(text)}", raw=text, unsure=True)
     if not isinstance(body, Mapping) or body.get("error"):
         return Fault(f"the server reports: {_message_of(text)}", raw=text, unsure=True)
-    reply = _reply(body, quirks)
-    choice = _first_choice(body)
+    reply, choice = _reply(body, quirks), _first_choice(body)
+    if choice.get("error") or reply.finish_reason == "error":
+        reason = f"the server broke off: {shortened(json.dumps(choice.get('error')))}"
+        return Fault(reason, reply=reply, raw=text)
     message = choice.get("message")
-    refusal = message.get("refusal") if isinstance(message, Mapping) else None
-    if not any_model and reply.model and not same_model(asked, reply.model):
-        return Fault(f"{reply.model} replied instead of {asked}", reply=reply, raw=reply.text)
-    if reply.finish_reason == "content_filter" or refusal:
-        reason = f"the judge refuses to reply: {shortened(str(refusal or 'content filter'))}"
-        return Fault(reason, retry=False, reply=reply, raw=reply.text or text)
-    if not reply.text:
-        if reply.finish_reason == "length":
-            reason = "the judge used up its token limit before it wrote anything"
-            return Fault(reason, retry=False, reply=reply, raw=text)
+    if not isinstance(message, Mapping):
         return Fault("the server sent an empty reply", reply=reply, raw=text)
-    if not any_model and not same_model(asked, reply.model):
-        reason = f"{reply.model or 'an unnamed model'} replied instead of {asked}"
-        return Fault(reason, reply=reply, raw=reply.text)
+    refusal = message.get("refusal")
+    if reply.finish_reason == "content_filter" or refusal:
+        reason = f"the model refuses to reply: {shortened(str(refusal or 'content filter'))}"
+        return Fault(reason, retry=False, reply=reply, raw=reply.text or text)
+    if not isinstance(message.get("content"), str | None):
+        return Fault("the server sent a reply that is no text", reply=reply, raw=text)
     return reply
 
 
@@ -138,6 +138,7 @@ def _reply(body: Mapping[str, Any], quirks: Quirks) -> Reply:
         n_prompt_tokens=_count(counts.get("prompt_tokens")),
         n_new_tokens=_count(counts.get("completion_tokens")),
         not_sent=tuple(sorted(quirks.refused)),
+        top_logprobs=logprobs.of_choice(choice),
     )
 
 
@@ -152,7 +153,9 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A number of tokens, if it can be one."""
+    counts = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+    return value if counts else None
 
 
 def same_model(asked: str, returned: str) -> bool:
@@ -183,7 +186,7 @@ def fault_of_status(status: int, text: str, headers: Mapping[str, str]) -> Fault
 def _error_of(text: str) -> Mapping[str, Any]:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     error = body.get("error") if isinstance(body, Mapping) else None
     return error if isinstance(error, Mapping) else {}

@@ -1,4 +1,4 @@
-"""Runs a coroutine beside the caller and hands over what it makes, as it comes."""
+"""Work beside the caller: many tasks at a time, and what they make handed over as it comes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from typing import NamedTuple, TypeVar
+
+from benchmarks.base import PlumblineError
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ def pump(work: Callable[[Callable[[T], None]], Awaitable[None]]) -> Generator[li
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
-    thread = threading.Thread(target=run, name="judge", daemon=True)
+    thread = threading.Thread(target=run, name="endpoint", daemon=True)
     thread.start()
     try:
         yield from _drain(results)
@@ -66,3 +68,32 @@ def _drain(results: queue.SimpleQueue[T | _End]) -> Iterator[list[T]]:
             if end.error is not None:
                 raise end.error
             return
+
+
+async def side_by_side(
+    items: Iterable[T], n_workers: int, handle: Callable[[T], Awaitable[None]]
+) -> None:
+    """Handle items, ``n_workers`` at a time.
+
+    A PlumblineError ends it, but what is under way is finished before it is raised.
+    """
+    left = iter(items)
+    stopped: list[PlumblineError] = []
+
+    async def worker() -> None:
+        for item in left:
+            try:
+                await handle(item)
+            except PlumblineError as error:
+                stopped.append(error)
+            if stopped:
+                return
+
+    try:
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(n_workers):
+                workers.create_task(worker())
+    except ExceptionGroup as group:  # a fault in our own code: the first one tells enough
+        raise group.exceptions[0] from None
+    if stopped:
+        raise stopped[0]

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible endpoint, reached, paced and retried: what judges and hosted models share."""
