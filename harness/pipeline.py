@@ -26,6 +26,7 @@ from benchmarks.base import (
     ScoreStatus,
 )
 from benchmarks.registry import open_benchmark
+from benchmarks.suites import SUITES
 from harness.command import DONE, FAILED
 from harness.controls import Change, Control, change_for
 from harness.env import remedy
@@ -86,8 +87,7 @@ class Job:
 def prepare(config: RunConfig) -> list[Job]:
     """What is to be done. Raises MissingDataError before any model is loaded."""
     jobs = []
-    for name in config.suite:
-        benchmark = open_benchmark(name, config.edition, config.data_dir, config.options.get(name))
+    for benchmark in [*_benchmarks(config), *_lmms_tasks(config)]:
         items = limited(benchmark.items(), config.limit)
         if "generate" in config.stages:
             _check_pictures(benchmark, items, config)
@@ -95,6 +95,28 @@ def prepare(config: RunConfig) -> list[Job]:
     if config.control:
         jobs += [Job(j.benchmark, j.items, config.control) for j in jobs if _has_pictures(j.items)]
     return jobs
+
+
+def _benchmarks(config: RunConfig) -> list[Benchmark]:
+    return [
+        open_benchmark(name, config.edition, config.data_dir, config.options.get(name))
+        for name in config.suite
+    ]
+
+
+def _lmms_tasks(config: RunConfig) -> Sequence[Benchmark]:
+    if not config.lmms:
+        return ()
+    from harness.lmms.tasks import open_tasks
+
+    return open_tasks(
+        config.lmms,
+        include=config.lmms_include,
+        options=config.options.get("lmms"),
+        edition=config.edition,
+        limit=config.limit,
+        scored="score" in config.stages,
+    )
 
 
 def _has_pictures(items: Sequence[Item]) -> bool:
@@ -221,22 +243,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
 
 
-def load_engine(config: RunConfig, console: Console) -> Engine:
-    """The engine with the checkpoint in it."""
+def load_engine(config: RunConfig, jobs: Sequence[Job], console: Console) -> Engine:
+    """The engine, ready to answer these jobs' requests. Raises PlumblineError."""
+    shown_by = [job.title for job in jobs if job.control is None and _has_pictures(job.items)]
     with console.status(f"loading {config.ckpt}"):
-        from transformers.utils import logging as library_logging
-
-        from harness.engines.transformers_engine import TransformersEngine
-
-        library_logging.disable_progress_bar()
-        library_logging.set_verbosity_error()
-        return TransformersEngine.load(
-            config.ckpt,
-            dtype=config.dtype,
-            device=config.device,
-            batch_size=config.batch_size,
-            trust_remote_code=config.trust_remote_code,
-        )
+        return config.engine.start(shown_by)
 
 
 def _generate(
@@ -246,7 +257,7 @@ def _generate(
     session: dict[str, Any],
     console: Console,
 ) -> None:
-    engine = load_engine(config, console)
+    engine = load_engine(config, jobs, console)
     identity = {"checkpoint": dict(engine.identity), "edition": config.edition}
     folder.claim(identity, {job.folder: job.protocol for job in jobs})
     folder.note_session({**session, "finished": None})
@@ -324,25 +335,27 @@ def _score(config: RunConfig, jobs: Sequence[Job], folder: RunFolder, console: C
     print_table(console, heading, tables, remarks)
     if config.control:
         print_reliance(console, config.control, reliance, tables)
-    n_failed = sum(row.status is not ScoreStatus.SCORED for r in results for row in r.rows)
+    finished = (ScoreStatus.SCORED, ScoreStatus.WITHHELD)
+    n_failed = sum(row.status not in finished for r in results for row in r.rows)
     _what_next(config, console, n_failed)
     return FAILED if n_failed else DONE
 
 
 def _score_job(job: Job, config: RunConfig, folder: RunFolder) -> Result:
     responses = turns_of(job.part(folder))
-    judgments, judged_by = None, ""
+    judgments, judges = None, list[str]()
     if job.benchmark.judge is not None:
         part = _judge_part(job, folder, responses)
-        judgments = judgments_of(part)
-        judged_by = "; ".join(judge_label(job.benchmark, model) for model in models_used(part))
+        judgments, judges = judgments_of(part), models_used(part)
     rows = score_items(job.benchmark, job.items, responses, judgments)
     metrics = measure(job.benchmark, rows, seed=config.seed)
     folder.write_scores(job.folder, job.items, rows, responses)
     folder.write_metrics(job.folder, metrics)
     answers = {r.request_id: r for turns in responses.values() for r in turns}
-    for name, text in job.benchmark.official_files(answers).items():
-        write_atomically(folder.path / job.folder / "official" / name, text)
+    files = {f"official/{name}": it for name, it in job.benchmark.official_files(answers).items()}
+    for name, content in {**files, **job.benchmark.comparison_files(metrics, judges)}.items():
+        write_atomically(folder.path / job.folder / name, content)
+    judged_by = "; ".join(judge_label(job.benchmark, model) for model in judges)
     return Result(job, rows, metrics, judged_by)
 
 
@@ -374,12 +387,14 @@ def _what_next(config: RunConfig, console: Console, n_failed: int) -> None:
             style="yellow",
         )
     console.print(f"The run is in {config.out} (summary.md has every metric).", soft_wrap=True)
-    if config.is_embedded:
+    if config.is_embedded and config.suite:
+        whole = (name for name, members in SUITES.items() if members == config.suite)
+        suite = next(whole, ",".join(config.suite))
         console.print(
             "\nYour own checkpoint, on the same questions:\n"
-            "  python -m harness.run --ckpt PATH_OR_HUB_ID --edition pocket\n"
+            f"  python -m harness.run --ckpt PATH_OR_HUB_ID --suite {suite} --edition pocket\n"
             "and on the official ones:\n"
-            "  python -m harness.fetch hallucination\n"
-            "  python -m harness.run --ckpt PATH_OR_HUB_ID --suite hallucination",
+            f"  python -m harness.fetch {suite}\n"
+            f"  python -m harness.run --ckpt PATH_OR_HUB_ID --suite {suite}",
             soft_wrap=True,
         )

@@ -20,8 +20,10 @@ from benchmarks.registry import BENCHMARKS
 from benchmarks.suites import SUITES, expand
 from harness.command import Options, add_data_options, at_least, read_options, run_command
 from harness.controls import CONTROLS, Control
+from harness.engines.select import Hosted, InProcess, add_engine_options, choose
 from harness.env import default_data_dir
 from harness.judges.options import add_judge_options
+from harness.lmms.tasks import split_suite
 
 STAGES = ("generate", "judge", "score")
 RUNS = Path("results") / "runs"
@@ -33,17 +35,16 @@ class RunConfig:
 
     ckpt: str
     suite: tuple[str, ...]
+    lmms: tuple[str, ...]
+    lmms_include: tuple[Path, ...]
     edition: Edition
     data_dir: Path
     out: Path
     options: Options
     stages: tuple[str, ...]
     limit: int | None
-    dtype: str
-    device: str
-    batch_size: int | None
+    engine: InProcess | Hosted
     seed: int
-    trust_remote_code: bool
     control: Control | None
     judge: argparse.Namespace
     dry_run: bool
@@ -59,17 +60,21 @@ def make_parser() -> argparse.ArgumentParser:
         description="Run benchmarks against a checkpoint. Without arguments: the embedded pocket checkpoint "
         "on the pocket edition of the hallucination suite. The same --out resumes a run.",
     )
-    parser.add_argument(
-        "--ckpt",
-        metavar="PATH|HF_ID",
-        help="a Hugging Face folder, a hub id (id@revision), a PEFT adapter folder, or a GGUF file "
-        "(default: the embedded pocket checkpoint)",
-    )
+    add_engine_options(parser)
     parser.add_argument(
         "--suite",
         default="hallucination",
         metavar="NAME[,NAME]",
-        help=f"suites ({', '.join(SUITES)}) or benchmarks ({', '.join(BENCHMARKS)}); default: hallucination",
+        help=f"suites ({', '.join(SUITES)}) or benchmarks ({', '.join(BENCHMARKS)}); behind lmms: tasks of "
+        "lmms-eval (lmms:mme,gqa); default: hallucination",
+    )
+    parser.add_argument(
+        "--lmms-include",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder with lmms-eval task files of your own; may be repeated",
     )
     parser.add_argument(
         "--edition",
@@ -89,22 +94,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="STAGE[,STAGE]",
         help=f"which of {', '.join(STAGES)} to do (default: all)",
     )
-    parser.add_argument("--engine", choices=("auto", "transformers"), default="auto")
-    parser.add_argument(
-        "--dtype", default="auto", help="float32, bfloat16, float16 or auto (default)"
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
-    parser.add_argument(
-        "--batch-size",
-        default="auto",
-        metavar="N|auto",
-        help="rows a batch; halved when memory runs out",
-    )
     parser.add_argument(
         "--seed", type=at_least(0), default=0, help="seed of the intervals' resampling (default 0)"
-    )
-    parser.add_argument(
-        "--trust-remote-code", action="store_true", help="let the checkpoint bring its own code"
     )
     parser.add_argument(
         "--dry-run",
@@ -123,41 +114,32 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _batch_size(text: str) -> int | None:
-    """A number of rows; None for "auto". Raises PlumblineError."""
-    if text == "auto":
-        return None
-    try:
-        return at_least(1)(text)
-    except argparse.ArgumentTypeError:
-        raise PlumblineError(f"--batch-size {text}: write a positive number or auto") from None
-
-
 def read_config(arguments: argparse.Namespace) -> RunConfig:
     """The command line as a RunConfig. Raises PlumblineError."""
     ckpt = arguments.ckpt or str(CHECKPOINT)
     edition: Edition = arguments.edition or ("official" if arguments.ckpt else "pocket")
-    suite = _available(arguments.suite)
+    ours, lmms = split_suite(arguments.suite)
+    suite = _available(ours) if ours or not lmms else ()
     stages = tuple(name.strip() for name in arguments.stages.split(","))
     if unknown := [name for name in stages if name not in STAGES]:
         raise PlumblineError(f"--stages {','.join(unknown)}: choose from {', '.join(STAGES)}")
     options = read_options(arguments.options)
-    if strangers := [name for name in options if name not in suite]:
+    known = (*suite, "lmms") if lmms else suite
+    if strangers := [name for name in options if name not in known]:
         raise PlumblineError(f"--set {strangers[0]}.…: {strangers[0]} is not part of this run")
     return RunConfig(
         ckpt=ckpt,
         suite=suite,
+        lmms=lmms,
+        lmms_include=tuple(arguments.lmms_include),
         edition=edition,
         data_dir=arguments.data_dir or default_data_dir(),
         out=arguments.out or RUNS / _default_name(arguments.ckpt, edition, arguments.suite),
         options=options,
         stages=stages,
         limit=arguments.limit,
-        dtype=arguments.dtype,
-        device=arguments.device,
-        batch_size=_batch_size(arguments.batch_size),
+        engine=choose(arguments),
         seed=arguments.seed,
-        trust_remote_code=arguments.trust_remote_code,
         control=None if arguments.control == "none" else arguments.control,
         judge=arguments,
         dry_run=arguments.dry_run,
@@ -188,7 +170,7 @@ def _default_name(ckpt: str | None, edition: str, suite: str) -> str:
         path = Path(ckpt)
         parts = (path.resolve() if path.exists() else path).parts[-2:]
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-")
-    asked = "+".join(part.strip() for part in suite.split(","))
+    asked = "+".join(part.strip() for part in suite.replace(":", "-").split(","))
     return f"{name}_{edition}_{asked}"
 
 

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from benchmarks.base import (
     Metric,
     PlumblineError,
     Response,
-    ResponseStatus,
 )
 from benchmarks.records import Record, read_records
 from benchmarks.registry import BENCHMARKS, open_benchmark
+from benchmarks.tables import is_table
 from harness.command import DONE, add_data_options, at_least, read_options, run_command
 from harness.env import default_data_dir
+from harness.generate import conversation
 
 HINTS = ("split", "pairing")
 
@@ -65,7 +67,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--seed", type=at_least(0), default=0, help="seed of the intervals' resampling (default 0)"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="also write scores.parquet and metrics.json here"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="also write scores.parquet, metrics.json and an official leaderboard here",
     )
     parser.add_argument("--json", action="store_true", help="print every metric as JSON")
     add_data_options(parser)
@@ -77,6 +82,8 @@ def read_own(paths: Sequence[Path]) -> dict[str, tuple[Response, Record]] | None
 
     The first record tells the form of all files; None when it is not this one. Raises BadRecordError.
     """
+    if any(is_table(path) for path in paths):
+        return None
     of_path = {path: read_records(path) for path in paths}
     for path, records in of_path.items():
         if not records:
@@ -137,11 +144,10 @@ def by_item(
     by_id = {response.request_id: response for response in responses}
     found: dict[str, list[Response]] = {}
     for item in items:
-        turns: list[Response] = []
-        while (request := benchmark.request(item, turns)) is not None and request.id in by_id:
-            turns.append(by_id.pop(request.id))
-            if turns[-1].status is not ResponseStatus.OK:
-                break
+        ask = partial(benchmark.request, item)
+        turns = conversation(ask, by_id, independent=benchmark.independent_turns)
+        for turn in turns:
+            by_id.pop(turn.request_id, None)
         if turns:
             found[item.id] = turns
     for request_id in by_id:
@@ -183,12 +189,16 @@ def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, 
         responses = [response for response, _ in own.values()]
     origin = {request_id: record for request_id, (_, record) in (own or {}).items()}
     turns = by_item(benchmark, items, responses, origin)
-    rows = score_items(benchmark, items, turns, _judgments(benchmark, arguments.judgments))
+    judgments = _judgments(benchmark, arguments.judgments)
+    rows = score_items(benchmark, items, turns, judgments)
     metrics = measure(benchmark, rows, seed=arguments.seed)
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         score_table(items, rows, turns).to_parquet(arguments.out / "scores.parquet", index=False)
         write_atomically(arguments.out / "metrics.json", to_json([m.to_json() for m in metrics]))
+        judges = sorted({one.model for several in judgments.values() for one in several})
+        for name, text in benchmark.comparison_files(metrics, judges).items():
+            write_atomically(arguments.out / name, text)
     return benchmark, metrics, len(items), len(turns)
 
 
