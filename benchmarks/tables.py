@@ -1,0 +1,141 @@
+"""Tab-separated tables and Excel sheets whose cells are text, whatever they look like.
+
+Spreadsheet readers of the field turn "3", "NA" or "None" into numbers and missing values, and
+writers take "=B" for a formula. Here a cell is what is written in it, and an empty one is "".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.base import BadRecordError, PlumblineError
+from benchmarks.records import Record
+
+Cell = str | int
+
+MAX_FIELD = 2**31 - 1
+"""Characters of a field; a picture as base64 has more than the 131,072 that csv allows."""
+
+NEEDS_OPENPYXL = "Excel files need openpyxl: pip install -e '.[human]'"
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's name says that it is a table, and not JSON."""
+    return path.suffix.lower() in (".tsv", ".xlsx")
+
+
+def read_table(path: Path) -> list[Record]:
+    """The rows below the header by column name, with the line (of a sheet: the row) of each.
+
+    Columns without a name and empty rows are left out.
+
+    Raises:
+        BadRecordError: the file cannot be read, or a row has more or fewer cells than the header.
+        PlumblineError: it is an Excel file, and openpyxl is not installed.
+    """
+    rows = _sheet_rows(path) if path.suffix.lower() == ".xlsx" else _tsv_rows(path)
+    line, header = next(rows, (1, []))
+    names = [name for name in header if name]
+    if not names:
+        raise BadRecordError(f"{path}: there is no table in it. Check the path")
+    if len(names) != len(set(names)):
+        raise BadRecordError(f"{path}, line {line}: two columns have one name. Rename one of them")
+    records = []
+    for line, cells in rows:
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise BadRecordError(
+                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns. Restore the "
+                "file; a tab, quote or line break inside a cell must stand in quotes"
+            )
+        fields = {name: cell for name, cell in zip(header, cells, strict=True) if name}
+        records.append(Record(path, line, fields))
+    return records
+
+
+def _tsv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the line on which it begins."""
+    limit = csv.field_size_limit(MAX_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter="\t")
+            line = 1
+            for cells in reader:
+                yield line, cells
+                line = reader.line_num + 1
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadRecordError(
+            f"{path}: the table cannot be read ({reason}). Check the path, and that it is UTF-8"
+        ) from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _sheet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of the first sheet, all of one length."""
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise PlumblineError(f"{path}: {NEEDS_OPENPYXL}, or save it as .tsv") from error
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+        rows = [[_text(cell) for cell in row] for row in book.worksheets[0].values]
+        book.close()
+    except Exception as error:
+        # Readers of zip archives and of XML raise what they like about a damaged file.
+        raise BadRecordError(
+            f"{path}: the Excel file cannot be read ({error}). Save it anew, or as .tsv"
+        ) from error
+    width = max((n for row in rows for n, cell in enumerate(row, start=1) if cell), default=0)
+    for number, row in enumerate(rows, start=1):
+        yield number, [*row, *[""] * width][:width]
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def tsv_text(rows: Iterable[Sequence[Cell]]) -> str:
+    """Rows, the header first, as a tab-separated table; texts stand in quotes."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def xlsx_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
+    """Rows, the header first, as an Excel file.
+
+    Excel has no control characters (here U+FFFD stands for them) and cuts a text after 32,767.
+
+    Raises:
+        ImportError: openpyxl is not installed.
+    """
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in rows:
+        cells = []
+        for value in row:
+            if isinstance(value, str):
+                whole = value.encode("utf-8", errors="backslashreplace").decode("utf-8")
+                cell = WriteOnlyCell(
+                    sheet, ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", whole)
+                )
+                cell.data_type = "s"  # a text that begins with "=" would become a formula
+            else:
+                cell = WriteOnlyCell(sheet, value)
+            cells.append(cell)
+        sheet.append(cells)
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
