@@ -16,6 +16,11 @@ BENCHMARKS: dict[str, str] = {
     "amber": "benchmarks.amber:Amber",
     "object_halbench": "benchmarks.object_halbench:ObjectHalBench",
     "mmhal": "benchmarks.mmhal:MMHalBench",
+    "mmvet": "benchmarks.mmvet:MMVet",
+    "llava_bench": "benchmarks.llava_bench:LLaVABench",
+    "mmbench": "benchmarks.mmbench:MMBench",
+    "mtbench": "benchmarks.mtbench:MTBench",
+    "alpacaeval": "benchmarks.alpacaeval:AlpacaEval",
     "chair": "benchmarks.chair:Chair",
 }
 
