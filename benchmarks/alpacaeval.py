@@ -25,6 +25,7 @@ Scoring: win rate (``benchmarks.alpacaeval_metrics``) and length-controlled win 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -128,7 +129,7 @@ class AlpacaEval(Benchmark):
             raise PlumblineError(
                 f"alpacaeval.max_new_tokens is {self.max_new_tokens}; give at least 1"
             )
-        if not self.temperature >= 0 or not 0 < self.top_p <= 1:
+        if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
             raise PlumblineError(
                 f"alpacaeval.temperature is {self.temperature} and top_p {self.top_p}; give at "
                 "least 0, and a share above 0"
@@ -200,6 +201,7 @@ class AlpacaEval(Benchmark):
         status, preference, reason = _verdict(judgments, output, is_same=is_same)
         official = {
             "annotated": 1,
+            "place": _place(item, judgments),
             "baseline_length": len(baseline),
             "length": len(output),
             "same": int(is_same),
@@ -353,6 +355,12 @@ class AlpacaEval(Benchmark):
 
     def _remedy(self) -> str:
         return fetch_command(self.name, self.data_dir)
+
+
+def _place(item: Item, judgments: Sequence[Judgment]) -> int:
+    """What the official annotations are sorted by: a file's order, else that of the instructions."""
+    number: int = judgments[0].meta.get("place", int(item.id)) if judgments else int(item.id)
+    return number
 
 
 class _Verdict(NamedTuple):

@@ -29,10 +29,17 @@ from typing import Any, cast
 
 from benchmarks.alpacaeval_parsers import LogprobParser, Parser, RankingParser
 from benchmarks.base import BadRecordError, Decoding, Message, PlumblineError, Role, sha256_of
-from benchmarks.data_folder import required_file
+from benchmarks.data_folder import required_file, required_text
 
 STAND_IN = "annotator_configs.json"
 """The configurations of some annotators as JSON, read where the official file is absent."""
+
+SETTINGS = (
+    "prompt_template", "fn_completions", "completions_kwargs", "fn_completion_parser",
+    "completion_parser_kwargs", "completion_key", "batch_size", "is_randomize_output_order",
+    "pretty_name", "link",
+)  # fmt: skip
+"""What an annotator may set; the last two only describe it."""
 
 PLACES = ("instruction", "output_1", "output_2")
 SEED = 0
@@ -204,6 +211,10 @@ class _Config:
 
 
 def _annotator(config: _Config, folder: Path, remedy: str) -> Annotator:
+    for setting in config.settings:
+        if setting not in SETTINGS:
+            raise config.unsupported(str(setting))
+    config.require("is_randomize_output_order", [True], default=True)
     config.require("fn_completions", ["openai_completions"])
     config.require("batch_size", [1], default=1)
     config.only(
@@ -251,11 +262,7 @@ def _parser(config: _Config) -> Parser:
 
 
 def _read_template(path: Path, remedy: str) -> str:
-    try:
-        template = required_file(path, remedy).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"the file cannot be read ({error})"
-        raise BadRecordError(f"{path}: {problem}. Restore the official prompt: {remedy}") from error
+    template = required_text(path, remedy)
     stripped = template.strip()
     is_chat = stripped.startswith(_START) and stripped.endswith(_END)
     if not is_chat or any(template.count(f"{{{place}}}") != 1 for place in PLACES):

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,23 +94,24 @@ def _item(record: Record, by_instruction: Mapping[str, Item]) -> Item:
 def read_outputs(paths: Sequence[Path], items: Sequence[Item]) -> list[Response]:
     """Responses from a model's outputs, or from the ``output_2`` of its annotations.
 
-    An output that is null is a failed generation.
+    An output that is null is a failed generation. A record that only repeats another counts once, as
+    it is annotated once officially.
 
     Raises:
-        BadRecordError: an instruction is not asked or comes twice, or an output is no text.
+        BadRecordError: an instruction is not asked or has two outputs, or an output is no text.
     """
     by_instruction = {item.question: item for item in items}
     found: dict[str, Response] = {}
     for record in (record for path in paths for record in read_records(path)):
         item = _item(record, by_instruction)
-        if item.id in found:
-            raise record.error(f"a second output for {item.question!r}", "Keep one")
         name = "output_2" if "output_2" in record.fields else "output"
         if name in record.fields and record.fields[name] is None:
-            found[item.id] = Response.failed(item.id, "", f"{record.path}: the output is null")
-            continue
-        output = _text(record, name, f'Write what the model answered as "{name}"')
-        found[item.id] = Response(item.id, "", output)
+            response = Response.failed(item.id, "", f"{record.path}: the output is null")
+        else:
+            output = _text(record, name, f'Write what the model answered as "{name}"')
+            response = Response(item.id, "", output)
+        if found.setdefault(item.id, response) != response:
+            raise record.error(f"a second output for {item.question!r}", "Keep one")
     return list(found.values())
 
 
@@ -119,7 +121,8 @@ def read_annotations(
     """Judgments from official annotations.
 
     The stored preference counts, and the reply is only kept beside it: official files round the
-    log-probabilities more than the preference. ``meta`` has the output that was judged.
+    log-probabilities more than the preference. ``meta`` has the output that was judged, and "place":
+    where the annotation stands among the others, by the numbers of the instructions in the file.
 
     Raises:
         BadRecordError: a record is no annotation of these outputs by this annotator.
@@ -132,11 +135,15 @@ def read_annotations(
             raise record.error(f"a second annotation of {item.question!r}", "Keep one")
         _check(record, item, annotator)
         found[item.id] = _judgment(record, item, annotator)
-    return list(found.values())
+    places = sorted(map(int, found))
+    return [
+        replace(judgment, meta={**judgment.meta, "place": place})
+        for judgment, place in zip(found.values(), places, strict=True)
+    ]
 
 
 def _check(record: Record, item: Item, annotator: Annotator) -> None:
-    """Raises BadRecordError where an annotation is another annotator's, or of another baseline."""
+    """Raises BadRecordError where an annotation is another annotator's, or of other outputs."""
     by = record.fields.get("annotator", annotator.name)
     if by != annotator.name:
         fix = f"Name that one: --set alpacaeval.annotator={by}"
@@ -147,6 +154,8 @@ def _check(record: Record, item: Item, annotator: Annotator) -> None:
             "Name the version of AlpacaEval whose baseline it is: --set alpacaeval.version=1, or 2"
         )
         raise record.error(f"output_1 is not what {baseline} answered", fix)
+    if record.fields.get("output_2") is not None:
+        _text(record, "output_2", "Write the output that was judged")
 
 
 def _judgment(record: Record, item: Item, annotator: Annotator) -> Judgment:
@@ -173,7 +182,9 @@ def _judgment(record: Record, item: Item, annotator: Annotator) -> Judgment:
 
 def _preference(record: Record) -> float | None:
     """None for null and for NaN. Raises BadRecordError for what is no number."""
-    preference = record.fields.get("preference")
+    if "preference" not in record.fields:
+        raise record.error("there is no preference", "Give annotations, not outputs, or write null")
+    preference = record.fields["preference"]
     try:
         if preference is None or math.isnan(preference):
             return None

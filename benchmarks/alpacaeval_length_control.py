@@ -8,7 +8,8 @@ A logistic regression explains a preference by the difference in length, the ins
 difficulty and the model; the prediction leaves the length out. Its oddities, all kept here:
 
 - a difficulty is looked up by a row's place among the annotations, not by its instruction, and in
-  ``df_gamed.csv`` by line. Where annotations are missing, later ones get their neighbours' values;
+  ``df_gamed.csv`` by line. Where annotations are missing or in another order, they get each other's
+  values;
 - the difference in length is divided by its standard deviation but not centred;
 - a preference is a soft label: each row stands there twice, as a win with the preference as its
   weight and as a loss with the rest. Both copies are in one fold of the cross-validation;
@@ -90,7 +91,7 @@ class Comparisons(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[ScoreRow]) -> Comparisons:
-        """From rows with the ``official`` numbers of ``benchmarks.alpacaeval_metrics``."""
+        """From rows with the ``official`` numbers of ``AlpacaEval.score``, in any order."""
         nothing = float("nan")
         table = np.array(
             [
@@ -101,8 +102,13 @@ class Comparisons(NamedTuple):
                 )
                 for row in rows
             ]
-        )
+        )[annotation_order(rows)]
         return cls(table[:, 0], table[:, 1], table[:, 2].astype(bool))
+
+
+def annotation_order(rows: Sequence[ScoreRow]) -> np.ndarray:
+    """The indices of rows in the order of their annotations."""
+    return np.argsort([row.official["place"] for row in rows], kind="stable")
 
 
 class Fit(NamedTuple):
@@ -141,7 +147,7 @@ def fit(
     Returns:
         None where it is undefined: no preference, only wins or only losses, fewer preferences than
         folds, or outputs that do not vary in their difference in length. A model whose outputs are
-        all the baseline's is the baseline: 50 by definition.
+        all the baseline's is the baseline (officially, one of its name): 50 by definition.
     """
     if counts is None:
         counts = np.ones(len(rows.preference))
@@ -316,7 +322,7 @@ class LengthControl:
         """None where it is undefined, or where ``df_gamed.csv`` is needed and absent."""
         if self._gamed is None and self._glm.needs_gamed:
             return None
-        compared = Comparisons.of(rows)
+        compared, counts = Comparisons.of(rows), counts[annotation_order(rows)]
         data = b"".join(column.tobytes() for column in compared)
         if data not in self._c:
             whole = fit(self._glm, compared, self._gamed)

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.base import BadRecordError
 from benchmarks.records import Record
+from benchmarks.tables import delimited_rows
 
 FIX = "Restore the official file"
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[Record]:
-    """The rows below the header, with the line on which each ends; a cell that is absent is "".
+    """The rows below the header, with the line on which each begins.
 
     Args:
         columns: those that must be there.
 
     Raises:
-        BadRecordError: the file cannot be read, a column is absent, a row is too long, or there is
-            none.
+        BadRecordError: the file cannot be read, a column is absent, a row has more or fewer cells
+            than the header, or there is none.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="")
-            names = reader.fieldnames or ()
-            records = [Record(path, reader.line_num, fields) for fields in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadRecordError(f"{path}: the file cannot be read ({error}). {FIX}") from error
+    rows = delimited_rows(path, ",", FIX)
+    _, names = next(rows, (1, []))
     if absent := [repr(name) for name in columns if name not in names]:
         raise BadRecordError(f"{path}: no column {', '.join(absent)}. {FIX}")
-    for record in records:
-        if None in record.fields:
-            raise record.error("more cells than columns", FIX)
+    records = []
+    for line, cells in rows:
+        if not cells:
+            continue
+        record = Record(path, line, dict(zip(names, cells, strict=False)))
+        if len(cells) != len(names):
+            raise record.error(f"{len(cells)} cells under {len(names)} columns", FIX)
+        records.append(record)
     if not records:
         raise BadRecordError(f"{path}: there is no record in it. {FIX}")
     return records

@@ -53,8 +53,8 @@ from benchmarks.base import (
     failed_row,
     sha256_of,
 )
-from benchmarks.coco_objects import Lemmas, WordList, noun_lemmas, picture_objects, read_json
-from benchmarks.data_folder import fetch_command, required_folder
+from benchmarks.coco_objects import Lemmas, WordList, noun_lemmas, picture_objects
+from benchmarks.data_folder import fetch_command, required_folder, required_json
 from benchmarks.object_halbench_rules import Reading, ratio
 from benchmarks.records import read_records
 
@@ -222,7 +222,7 @@ class Chair(Benchmark):
             records = _caption_records(Path(self.pictures))
             return sorted({_image_id(place, fields) for place, fields in records})
         path = self._annotations() / "captions_val2014.json"
-        content = read_json(path, self._remedy())
+        content = required_json(path, self._remedy())
         try:
             found = sorted(image["id"] for image in content["images"])
         except (KeyError, TypeError) as error:

@@ -7,7 +7,6 @@ categories of its instance annotations and those that its reference captions men
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.base import BadRecordError
-from benchmarks.data_folder import required_file
+from benchmarks.data_folder import required_json, required_text
 from benchmarks.nlp import nltk_ready
 
 Lemmas = Callable[[str], list[str]]
@@ -73,7 +72,7 @@ class WordList:
             BadRecordError: it is not UTF-8.
         """
         categories: dict[str, str] = {}
-        for line in _read_text(path, remedy).splitlines():
+        for line in required_text(path, remedy).splitlines():
             words = [word.strip() if strips_words else word for word in line.strip().split(", ")]
             categories.update(dict.fromkeys(words, words[0]))
         doubles = {word.strip(): word.strip() for word in categories if " " in word.strip()}
@@ -148,7 +147,7 @@ def picture_objects(
             break
         for kind, read in (("instances", _instances), ("captions", _captions)):
             path = folder / f"{kind}_{part}2014.json"
-            content = read_json(path, remedy)
+            content = required_json(path, remedy)
             try:
                 for image_id, categories in read(content, found, words, lemmas):
                     found[image_id].update(categories)
@@ -184,20 +183,3 @@ def _captions(
         if annotation["image_id"] in wanted:
             mentions = words.mentions(words.merged(lemmas(annotation["caption"])))
             yield annotation["image_id"], {mention.category for mention in mentions}
-
-
-def _read_text(path: Path, remedy: str) -> str:
-    try:
-        return required_file(path, remedy).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRecordError(
-            f"{path}: it cannot be read ({error}). Restore it: {remedy}"
-        ) from error
-
-
-def read_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file. Raises MissingDataError or BadRecordError."""
-    try:
-        return json.loads(_read_text(path, remedy))
-    except (ValueError, RecursionError) as error:
-        raise BadRecordError(f"{path}: not JSON ({error}). Fetch it again: {remedy}") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
+from typing import Any
 
-from benchmarks.base import MissingDataError
+from benchmarks.base import BadRecordError, MissingDataError
 
 
 def fetch_command(name: str, data_dir: Path | None) -> str:
@@ -29,3 +31,39 @@ def required_file(path: Path, remedy: str) -> Path:
     if not path.is_file():
         raise MissingDataError(f"{path}: the file is not there", remedy)
     return path
+
+
+def official_or_stand_in(path: Path, stand_in: str, remedy: str) -> Path:
+    """An official file, or the file of another name beside it while only that is there.
+
+    Raises MissingDataError when neither is.
+    """
+    other = path.with_name(stand_in)
+    return other if other.is_file() and not path.is_file() else required_file(path, remedy)
+
+
+def origin(path: Path, official: str) -> str:
+    """A file's name for ``protocol()``; of a stand-in, that it is one."""
+    if path.name == official:
+        return official
+    return f"{path.name}, which stands in for the official {official}"
+
+
+def required_text(path: Path, remedy: str) -> str:
+    """The text of an official file. Raises MissingDataError or BadRecordError."""
+    try:
+        return required_file(path, remedy).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRecordError(
+            f"{path}: the file cannot be read ({error}). Restore the official file: {remedy}"
+        ) from error
+
+
+def required_json(path: Path, remedy: str) -> Any:
+    """The content of an official JSON file. Raises MissingDataError or BadRecordError."""
+    try:
+        return json.loads(required_text(path, remedy))
+    except (ValueError, RecursionError) as error:
+        raise BadRecordError(
+            f"{path}: not JSON ({error}). Restore the official file: {remedy}"
+        ) from error

@@ -17,7 +17,7 @@ this order, and rates both from 1 to 10. Its first line must be the two ratings
 Scoring: the mean rating of the model in percent of that of the reference ("relative_score"), over
 all questions, which papers report, and by category; each mean is rounded to three decimals before.
 "reference_score" and "candidate_score" are the means times ten. Replies vary at the judge's
-temperature of 0.2: LLaVA-1.5 published the mean of three reviews (``runs``).
+temperature of 0.2: LLaVA-1.5 published the mean of three reviews (``judge_runs``).
 
 A reply that the script cannot read becomes a pair of -1, which lowers both means and draws the
 score towards 100. "strict_relative_score" is over the questions whose replies have two ratings on
@@ -53,7 +53,13 @@ from benchmarks.base import (
     sha256_of,
     sha256_of_file,
 )
-from benchmarks.data_folder import fetch_command, required_file, required_folder
+from benchmarks.data_folder import (
+    fetch_command,
+    official_or_stand_in,
+    origin,
+    required_file,
+    required_folder,
+)
 from benchmarks.judge_runs import of_each_run, repeated, run_id
 from benchmarks.llava_bench_files import (
     Review,
@@ -94,7 +100,7 @@ class LLaVABench(Benchmark):
     """LLaVA-Bench (In-the-Wild) with its protocol's choices.
 
     Attributes:
-        runs: how often every answer is reviewed; 3 for LLaVA-1.5's published numbers.
+        judge_runs: how often every answer is reviewed; 3 for LLaVA-1.5's published numbers.
         max_new_tokens: 1,024 as in LLaVA-1.5's evaluation.
     """
 
@@ -102,14 +108,14 @@ class LLaVABench(Benchmark):
     title: ClassVar[str] = "LLaVA-Bench"
     paper: ClassVar[str] = "Liu et al., NeurIPS 2023, arXiv 2304.08485"
     scoring_settings: ClassVar[frozenset[str]] = frozenset(
-        {"scorer", "runs", "questions", "judge_sha256"}
+        {"scorer", "judge_runs", "questions", "judge_sha256"}
     )
 
-    runs: int = 1
+    judge_runs: int = 1
     max_new_tokens: int = 1024
 
     def __post_init__(self) -> None:
-        for option in ("runs", "max_new_tokens"):
+        for option in ("judge_runs", "max_new_tokens"):
             if (value := getattr(self, option)) < 1:
                 raise PlumblineError(f"llava_bench.{option} is {value}; give at least 1")
 
@@ -137,7 +143,7 @@ class LLaVABench(Benchmark):
         prompt = self.judge_prompt(item, responses[0].text)
         messages = (Message("system", SYSTEM), Message("user", prompt))
         request = JudgeRequest(item.id, item.id, messages, JUDGE_DECODING, prompt_name="review")
-        return repeated(request, self.runs)
+        return repeated(request, self.judge_runs)
 
     def judge_prompt(self, item: Item, answer: str) -> str:
         """The judge's prompt: caption, question, reference answer, answer, and the rule."""
@@ -168,7 +174,7 @@ class LLaVABench(Benchmark):
         if not responses or responses[0].status is not ResponseStatus.OK:
             reason = responses[0].error if responses else "there is no answer"
             return failed_row(item, ScoreStatus.GENERATION_ERROR, reason)
-        judged = of_each_run(item.id, judgments, self.runs)
+        judged = of_each_run(item.id, judgments, self.judge_runs)
         failed = next((j for j in judged if j.status is JudgmentStatus.JUDGE_ERROR), None)
         if failed:
             return failed_row(item, ScoreStatus.JUDGE_ERROR, failed.error)
@@ -188,7 +194,7 @@ class LLaVABench(Benchmark):
         )
 
     def metric_specs(self) -> Sequence[MetricSpec]:
-        return metric_specs(self.runs)
+        return metric_specs(self.judge_runs)
 
     def protocol(self) -> Mapping[str, Any]:
         """Prompt, decoding, judge and scorer, and SHA-256 of what they are made of."""
@@ -196,17 +202,15 @@ class LLaVABench(Benchmark):
         described: dict[str, Any] = {
             "decoding": asdict(Decoding(self.max_new_tokens)),
             "scorer": SCRIPT,
-            "runs": self.runs,
+            "judge_runs": self.judge_runs,
             "items_sha256": sha256_of(asked),
         }
         if self.edition == "pocket":
             return {**described, "judge_sha256": sha256_of(pocket.judge_prompt([], "", "", ""))}
-        name = self._question_file().name
-        label = f"{name}, which stands in for the official {QUESTION_FILE}"
         paths = [self._folder() / file for file in JUDGE_FILES]
         return {
             **described,
-            "questions": name if name == QUESTION_FILE else label,
+            "questions": origin(self._question_file(), QUESTION_FILE),
             "judge_sha256": {p.name: sha256_of_file(p) if p.is_file() else None for p in paths},
         }
 
@@ -222,11 +226,12 @@ class LLaVABench(Benchmark):
         return read_answers(paths, self.items(), hints.get("pairing", "id"))
 
     def read_judgments(self, paths: Sequence[Path]) -> Sequence[Judgment]:
-        """Judgments from the script's reviews, a file for each of the ``runs``."""
-        if len(paths) != self.runs:
+        """Judgments from the script's reviews, a file for each of the ``judge_runs``."""
+        if (n_files := len(paths)) != self.judge_runs:
+            files = "1 file" if n_files == 1 else f"{n_files} files"
             raise PlumblineError(
-                f"{len(paths)} files of reviews are as many runs, and llava_bench.runs is "
-                f"{self.runs}. Give a file for each run, or add --set llava_bench.runs={len(paths)}"
+                f"{files} of reviews for llava_bench.judge_runs={self.judge_runs}. Give a file for "
+                f"each run, or add --set llava_bench.judge_runs={n_files}"
             )
         return [
             _judgment(review, run)
@@ -269,11 +274,7 @@ class LLaVABench(Benchmark):
         return self._captions[image]
 
     def _question_file(self) -> Path:
-        """The official file, else the stand-in. Raises MissingDataError when neither is there."""
-        stand_in = self._folder() / STAND_IN_FILE
-        if stand_in.is_file() and not (self._folder() / QUESTION_FILE).is_file():
-            return stand_in
-        return self._file(QUESTION_FILE)
+        return official_or_stand_in(self._folder() / QUESTION_FILE, STAND_IN_FILE, self._remedy())
 
     def _file(self, name: str) -> Path:
         return required_file(self._folder() / name, self._remedy())

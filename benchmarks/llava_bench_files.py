@@ -32,7 +32,7 @@ from benchmarks.base import (
     ResponseStatus,
     sha256_of,
 )
-from benchmarks.records import Record, read_records
+from benchmarks.records import Record, read_one_file, read_records
 
 CATEGORIES = ("complex", "conv", "detail")
 PREFIX = "llava_bench_"
@@ -157,10 +157,7 @@ def read_answers(paths: Sequence[Path], items: Sequence[Item], pairing: str) -> 
     """
     if pairing not in PAIRINGS:
         raise PlumblineError(f"pairing is {pairing!r}; choose from {', '.join(PAIRINGS)}")
-    if len(paths) != 1:
-        listed = ", ".join(str(path) for path in paths) or "none"
-        raise BadRecordError(f"one file of all answers is needed; given: {listed}")
-    records = read_records(paths[0])
+    records = read_one_file(paths, "answers")
     if pairing == "position":
         if len(records) > len(items):
             problem = f"there are {len(records)} answers to {len(items)} questions"
@@ -192,12 +189,15 @@ def read_reviews(path: Path, items: Sequence[Item]) -> list[Review]:
     """The reviews of one run.
 
     Raises:
-        BadRecordError: a record cannot be paired, is a second review, is of another category than
-            its question, or has no pair of ratings.
+        BadRecordError: there is none; a record cannot be paired, is a second review, is of another
+            category than its question, or has no pair of ratings.
     """
     fix = "Check that the reviews are of these questions"
+    records = read_records(path)
+    if not records:
+        raise BadRecordError(f"{path}: there is no review in it. Check the path")
     found = []
-    for record, item in _by_id(read_records(path), items, fix):
+    for record, item in _by_id(records, items, fix):
         category = record.fields.get("category")
         if category not in (None, item.split, f"{PREFIX}{item.split}"):
             problem = f"category is {category!r}, but question {item.id} is of {item.split}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.base import Direction, Estimate, MetricSpec, ScoreRow, Sums
+from benchmarks.formulas import total
 from benchmarks.llava_bench_files import CATEGORIES
 
 Pair = tuple[float, float]
@@ -152,12 +153,8 @@ def over_runs(
 
 def strict_score(sums: Sums) -> np.ndarray:
     """The relative score of all runs together, from sums of ratings."""
-    reference, candidate = (_total(sums, side) for side in SIDES)
+    reference, candidate = (total(side, CATEGORIES)(sums) for side in SIDES)
     return candidate / reference * 100
-
-
-def _total(sums: Sums, column: str) -> np.ndarray:
-    return np.asarray(sum(sums[f"{category}/{column}"] for category in CATEGORIES))
 
 
 def metric_specs(n_runs: int) -> list[MetricSpec]:
@@ -201,7 +198,7 @@ def metric_specs(n_runs: int) -> list[MetricSpec]:
         replace(
             own,
             name="unparsed_replies",
-            formula=lambda sums: _total(sums, "unparsed"),
+            formula=total("unparsed", CATEGORIES),
             direction="lower",
             display="number",
         ),

@@ -8,6 +8,7 @@ cache keeps and that ``Judgment.raw`` shows is JSON::
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -63,5 +64,6 @@ def of_choice(choice: Mapping[str, Any]) -> TopLogprobs | None:
 def _pair(value: Any) -> tuple[str, float] | None:
     match value:
         case [str() as token, int() | float() as logprob] if not isinstance(logprob, bool):
-            return token, float(logprob)
+            with contextlib.suppress(OverflowError):  # JSON's whole numbers have no end
+                return token, float(logprob)
     return None

@@ -285,6 +285,8 @@ class MMBench(Benchmark):
 
     def read_judgments(self, paths: Sequence[Path]) -> Sequence[Judgment]:
         """The matcher's replies from JSON Lines of ``index`` and ``reply``, one for each attempt."""
+        if self.matcher == "none":
+            raise PlumblineError("mmbench.matcher=none uses no replies; leave out one of the two")
         return [
             self._judgment(name, replies[:MATCHER_ATTEMPTS])
             for name, replies in read_replies(paths, self.items()).items()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.base import BadRecordError, sha256_of_file
-from benchmarks.data_folder import required_file
+from benchmarks.data_folder import required_text
 from benchmarks.mmbench_files import Pass
 
 MATCHER_PROMPTS = {
@@ -72,8 +72,8 @@ def matcher_prompt(folder: Path, one: Pass, answer: str, remedy: str) -> str:
         BadRecordError: it is not the official one.
     """
     english, chinese = MATCHER_PROMPTS
-    path = required_file(folder / (chinese if _CHINESE.search(one.question) else english), remedy)
-    template = path.read_text(encoding="utf-8")
+    path = folder / (chinese if _CHINESE.search(one.question) else english)
+    template = required_text(path, remedy)
     if template.count("{") != len(FIELDS) or any(template.count(name) != 1 for name in FIELDS):
         raise BadRecordError(
             f"{path}: {', '.join(FIELDS)} must stand in it once each. Restore the official "

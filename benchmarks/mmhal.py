@@ -26,7 +26,7 @@ the judge means, or nothing; the metrics "strict_…" are over the replies that 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +57,8 @@ from benchmarks.base import (
     sha256_of,
     sha256_of_file,
 )
-from benchmarks.data_folder import fetch_command, required_file, required_folder
+from benchmarks.data_folder import fetch_command, required_folder, required_text
+from benchmarks.formulas import Formula, total
 from benchmarks.mmhal_files import (
     TOPICS,
     TYPES,
@@ -80,8 +81,6 @@ JUDGE_DECODING = Decoding(max_new_tokens=2048, temperature=0.0)
 
 RATINGS = ("0", "1", "2", "3", "4", "5", "6")
 HALLUCINATED_BELOW = 3
-
-Formula = Callable[[Sums], np.ndarray]
 
 
 def official_rating(reply: str) -> int | None:
@@ -133,11 +132,6 @@ class Rating(NamedTuple):
         """Informativeness as in RLAIF-V's ``eval/summarize_gpt_mmhal_review.py``."""
         is_hallucination = rating < HALLUCINATED_BELOW
         return cls(1, rating, int(is_hallucination), rating if is_hallucination else rating - 3)
-
-
-def total(column: str, types: Sequence[str] = TYPES) -> Formula:
-    """A column's sum over types of question."""
-    return lambda sums: np.asarray(sum(sums[f"{name}/{column}"] for name in types))
 
 
 def mean(column: str, types: Sequence[str] = TYPES, n: str = "n") -> Formula:
@@ -267,9 +261,14 @@ class MMHalBench(Benchmark):
                 replace(own, name=f"score_{name}", formula=mean(f"{name}_score", n=f"{name}_n"))
                 for name in topics
             ),
-            replace(lower, name="unparsed_replies", formula=total("unparsed"), official=False),
             replace(
-                lower, name="parser_disagreements", formula=total("disagreement"), official=False
+                lower, name="unparsed_replies", formula=total("unparsed", TYPES), official=False
+            ),
+            replace(
+                lower,
+                name="parser_disagreements",
+                formula=total("disagreement", TYPES),
+                official=False,
             ),
             replace(own, name="strict_score", treatment="scored"),
             replace(
@@ -327,8 +326,8 @@ class MMHalBench(Benchmark):
 
     @cached_property
     def _judge_template(self) -> str:
-        path = required_file(self._data_dir() / self.name / JUDGE_PROMPT_FILE, self._remedy())
-        template = path.read_text(encoding="utf-8")
+        path = self._data_dir() / self.name / JUDGE_PROMPT_FILE
+        template = required_text(path, self._remedy())
         if template.count("{}") != 4:
             problem = f"{template.count('{}')} places {{}} instead of 4"
             raise BadRecordError(

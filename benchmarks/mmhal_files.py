@@ -28,7 +28,7 @@ from benchmarks.base import (
     Response,
     ResponseStatus,
 )
-from benchmarks.records import Record, read_records
+from benchmarks.records import Record, read_one_file, read_records
 
 TYPES = (
     "attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic",
@@ -160,10 +160,7 @@ def written_answers(items: Sequence[Item], responses: Mapping[str, Response]) ->
 
 def _of_all_items(paths: Sequence[Path], items: Sequence[Item], what: str) -> list[Record]:
     """The records of the one file, one for each item."""
-    if len(paths) != 1:
-        listed = ", ".join(str(path) for path in paths) or "none"
-        raise BadRecordError(f"one file of all {len(items)} {what} is needed; given: {listed}")
-    records = read_records(paths[0])
+    records = read_one_file(paths, f"{len(items)} {what}")
     if len(records) != len(items):
         raise BadRecordError(
             f"{paths[0]}: {len(records)} {what} to {len(items)} questions. A record's position "

@@ -17,12 +17,13 @@ the model's answer as it is; the picture is not sent. Its reply is three tokens 
 Reading a reply (``mmvet_scores.official_score``): the text before the first blank must be a number
 from 0 to 1. Otherwise the judge is asked again with a line added, up to five times, first at
 temperature 0 and then 0.5 hotter each time. The fifth of these replies is never read: the score is
-0 then.
+0 then. A call that fails or brings no text is no such reply: it is repeated as it was, and at last
+a status instead of a score. (The script counts its attempts anew after a rate limit.)
 
 Scoring: 100 times the mean score, over all items ("total"), over the items that take a capability
 ("rec", …) and over those that take exactly the same ones ("score" of a split such as "ocr_spat").
-The judge's replies vary, so the paper grades five times (``runs``): figures are means over the
-runs, "std" is the standard deviation of their totals.
+The judge's replies vary, so the paper grades five times (``judge_runs``): figures are means over
+the runs, "std" is the standard deviation of their totals.
 
 The script's numbers count replies that were given up as 0, and its averages are undefined once a
 judge replies "nan", which it accepts. "strict_total" leaves out items with such replies, and
@@ -58,7 +59,13 @@ from benchmarks.base import (
     sha256_of,
     sha256_of_file,
 )
-from benchmarks.data_folder import fetch_command, required_file, required_folder
+from benchmarks.data_folder import (
+    fetch_command,
+    official_or_stand_in,
+    origin,
+    required_folder,
+    required_text,
+)
 from benchmarks.judge_runs import of_each_run, repeated, run_id
 from benchmarks.mmvet_files import (
     Grade,
@@ -97,7 +104,7 @@ class MMVet(Benchmark):
     """MM-Vet with its protocol's choices.
 
     Attributes:
-        runs: how often every answer is graded; 1 as in the script, 5 in the paper.
+        judge_runs: how often every answer is graded; 1 as in the script, 5 in the paper.
         bard_set: only the subset of the official comparison with Bard.
         max_new_tokens: 1,024 as in LLaVA-1.5's evaluation.
     """
@@ -106,15 +113,15 @@ class MMVet(Benchmark):
     title: ClassVar[str] = "MM-Vet"
     paper: ClassVar[str] = "Yu et al., ICML 2024, arXiv 2308.02490"
     scoring_settings: ClassVar[frozenset[str]] = frozenset(
-        {"scorer", "runs", "questions", "judge_prompt_sha256"}
+        {"scorer", "judge_runs", "questions", "judge_prompt_sha256"}
     )
 
-    runs: int = 1
+    judge_runs: int = 1
     bard_set: bool = False
     max_new_tokens: int = 1024
 
     def __post_init__(self) -> None:
-        for option in ("runs", "max_new_tokens"):
+        for option in ("judge_runs", "max_new_tokens"):
             if (value := getattr(self, option)) < 1:
                 raise PlumblineError(f"mmvet.{option} is {value}; give at least 1")
         if self.bard_set and self.edition == "pocket":
@@ -143,7 +150,7 @@ class MMVet(Benchmark):
             return ()
         messages = (Message("user", self.judge_prompt(item, responses[0].text)),)
         request = JudgeRequest(item.id, item.id, messages, JUDGE_DECODING, prompt_name="grade")
-        return repeated(request, self.runs)
+        return repeated(request, self.judge_runs)
 
     def judge_prompt(self, item: Item, answer: str) -> str:
         """The judge's prompt: a row of question, ground truth, answer, and nothing."""
@@ -176,7 +183,7 @@ class MMVet(Benchmark):
         if not responses or responses[0].status is not ResponseStatus.OK:
             reason = responses[0].error if responses else "there is no answer"
             return failed_row(item, ScoreStatus.GENERATION_ERROR, reason)
-        judged = of_each_run(item.id, judgments, self.runs)
+        judged = of_each_run(item.id, judgments, self.judge_runs)
         failed = next((j for j in judged if j.status is JudgmentStatus.JUDGE_ERROR), None)
         if failed:
             return failed_row(item, ScoreStatus.JUDGE_ERROR, failed.error)
@@ -186,7 +193,7 @@ class MMVet(Benchmark):
             for judgment, score in zip(judged, counted, strict=True)
             if judgment.status is JudgmentStatus.OK and score is not None
         ]
-        n_unparsed = self.runs - len(readable)
+        n_unparsed = self.judge_runs - len(readable)
         details: dict[str, Any] = {"scores": counted}
         if n_unparsed:
             details["reason"] = "the judge's reply is no score from 0 to 1"
@@ -195,13 +202,13 @@ class MMVet(Benchmark):
             item.group,
             item.split,
             ScoreStatus.UNPARSED if n_unparsed else ScoreStatus.SCORED,
-            values={} if n_unparsed else {"n": 1, "score": math.fsum(readable) / self.runs},
+            values={} if n_unparsed else {"n": 1, "score": math.fsum(readable) / self.judge_runs},
             official={"unparsed": n_unparsed, **official_columns(counted)},
             details=details,
         )
 
     def metric_specs(self) -> Sequence[MetricSpec]:
-        return metric_specs(self.items(), self.runs)
+        return metric_specs(self.items(), self.judge_runs)
 
     def protocol(self) -> Mapping[str, Any]:
         """Prompt, decoding, judge and scorer, and SHA-256 of what they are made of."""
@@ -209,14 +216,12 @@ class MMVet(Benchmark):
         described: dict[str, Any] = {
             "decoding": asdict(Decoding(self.max_new_tokens)),
             "scorer": SCRIPT,
-            "runs": self.runs,
+            "judge_runs": self.judge_runs,
             "items_sha256": sha256_of(asked),
             "judge_prompt_sha256": self._judge_prompt_sha256(),
         }
         if self.edition == "official":
-            name = self._question_file().name
-            label = f"{name}, which stands in for the official {QUESTION_FILE}"
-            described["questions"] = name if name == QUESTION_FILE else label
+            described["questions"] = origin(self._question_file(), QUESTION_FILE)
         return described
 
     def read_responses(self, paths: Sequence[Path], **hints: Any) -> Sequence[Response]:
@@ -226,11 +231,12 @@ class MMVet(Benchmark):
         return read_answers(paths, self.items(), self._known)
 
     def read_judgments(self, paths: Sequence[Path]) -> Sequence[Judgment]:
-        """Judgments from a file of the script's grades, with as many runs as ``runs``.
+        """Judgments from a file of the script's grades, with ``judge_runs`` runs.
 
         Where the script gave up, word and score do not say the same, unless the word is a zero.
         """
-        return [_judgment(g) for g in read_grades(paths, self.items(), self._known, self.runs)]
+        grades = read_grades(paths, self.items(), self._known, self.judge_runs)
+        return [_judgment(grade) for grade in grades]
 
     def official_files(self, responses: Mapping[str, Response]) -> Mapping[str, str]:
         """The answer file; nothing unless every question has an answer."""
@@ -241,7 +247,7 @@ class MMVet(Benchmark):
     def _items(self) -> Sequence[Item]:
         if not self.bard_set:
             return self._all_items
-        path = required_file(self._data_dir() / self.name / SUBSET_FILE, self._remedy())
+        path = self._data_dir() / self.name / SUBSET_FILE
         wanted = read_subset(path, self._known, self._remedy())
         return [item for item in self._all_items if item.id in wanted]
 
@@ -258,8 +264,8 @@ class MMVet(Benchmark):
 
     @cached_property
     def _judge_table(self) -> str:
-        path = required_file(self._data_dir() / self.name / JUDGE_PROMPT_FILE, self._remedy())
-        return path.read_text(encoding="utf-8")
+        path = self._data_dir() / self.name / JUDGE_PROMPT_FILE
+        return required_text(path, self._remedy())
 
     def _judge_prompt_sha256(self) -> str:
         """Of the prompt that is used, or else of the official one.
@@ -273,12 +279,8 @@ class MMVet(Benchmark):
         return sha256_of_file(path) if path.is_file() else JUDGE_PROMPT_SHA256
 
     def _question_file(self) -> Path:
-        """The official file, else the stand-in. Raises MissingDataError when neither is there."""
-        folder = self._data_dir() / self.name
-        stand_in = folder / STAND_IN_FILE
-        if stand_in.is_file() and not (folder / QUESTION_FILE).is_file():
-            return stand_in
-        return required_file(folder / QUESTION_FILE, self._remedy())
+        path = self._data_dir() / self.name / QUESTION_FILE
+        return official_or_stand_in(path, STAND_IN_FILE, self._remedy())
 
     def _data_dir(self) -> Path:
         return required_folder(self.title, self.name, self.data_dir)

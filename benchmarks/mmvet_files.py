@@ -26,7 +26,8 @@ from benchmarks.base import (
     Response,
     ResponseStatus,
 )
-from benchmarks.records import Record, read_records
+from benchmarks.data_folder import required_json
+from benchmarks.records import Record, read_one_file, read_records
 
 
 def read_questions(path: Path, pictures: Path, remedy: str) -> list[Item]:
@@ -87,12 +88,14 @@ def _item(item_id: str, fields: Any, record: Record, pictures: Path, fix: str) -
 
 
 def read_subset(path: Path, known: Collection[str], remedy: str) -> set[str]:
-    """The ids of a subset. Raises BadRecordError for anything but a list of known ids."""
+    """The ids of a subset.
+
+    Raises:
+        MissingDataError: the file is not there.
+        BadRecordError: it is anything but a list of known ids.
+    """
     fix = f"Restore the official file: {remedy}"
-    try:
-        ids = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BadRecordError(f"{path}: not JSON ({error}). {fix}") from error
+    ids = required_json(path, remedy)
     if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
         raise BadRecordError(f"{path}: no list of ids. {fix}")
     if strangers := [name for name in ids if name not in known]:
@@ -103,7 +106,7 @@ def read_subset(path: Path, known: Collection[str], remedy: str) -> set[str]:
 def read_answers(
     paths: Sequence[Path], items: Sequence[Item], known: Collection[str]
 ) -> list[Response]:
-    """Responses from an official answer file.
+    """Responses from an official answer file. Of one id's answers the last counts, as in any JSON.
 
     Args:
         items: those that are asked; answers to other known ones are passed over, as officially.
@@ -154,10 +157,10 @@ def read_grades(
     # A file whose grading was cut off has fewer scores for its last items.
     found = min((len(grades) for _, grades in entries), default=0)
     if found != n_runs:
-        fix = f"Add --set mmvet.runs={found}" if found else "Finish the grading"
+        fix = f"Add --set mmvet.judge_runs={found}" if found else "Finish the grading"
         runs = "1 run" if found == 1 else f"{found} runs"
         raise PlumblineError(
-            f"{paths[0]} has {runs} of every item, and mmvet.runs is {n_runs}. {fix}"
+            f"{paths[0]} has {runs} of every item, and mmvet.judge_runs is {n_runs}. {fix}"
         )
     return [grade for item_id, grades in entries if item_id in asked for grade in grades[:n_runs]]
 
@@ -165,8 +168,8 @@ def read_grades(
 def _grades(item_id: str, fields: Any, record: Record) -> list[Grade]:
     fix = "Write {model: […], content: […], score: […]} with one entry for each run"
     scores = fields.get("score") if isinstance(fields, dict) else None
-    if not isinstance(scores, list) or not all(type(score) in (int, float) for score in scores):
-        raise record.error(f"{item_id}: score is {scores!r}, not a list of numbers", fix)
+    if not isinstance(scores, list) or not all(_is_score(score) for score in scores):
+        raise record.error(f"{item_id}: score is {scores!r}, no list of numbers from 0 to 1", fix)
     # Totals need the scores only; where a word is absent, the score stands for it.
     contents = fields.get("content", [str(score) for score in scores])
     models = fields.get("model", [""] * len(scores))
@@ -185,6 +188,11 @@ def _grades(item_id: str, fields: Any, record: Record) -> list[Grade]:
     ]
 
 
+def _is_score(value: Any) -> bool:
+    """Whether the script can have read it from a reply; "nan" is in no range and passes."""
+    return type(value) in (int, float) and not (value > 1 or value < 0)
+
+
 def written_answers(items: Sequence[Item], responses: Mapping[str, Response]) -> str:
     """An official answer file; empty if an answer is missing, at which the script would stop."""
     answers = {}
@@ -201,12 +209,9 @@ def _entries(
     paths: Sequence[Path], known: Collection[str], what: str
 ) -> Iterator[tuple[str, Any, Record]]:
     """Id, value and origin of what an official file says of each item."""
-    if len(paths) != 1:
-        listed = ", ".join(str(path) for path in paths) or "none"
-        raise BadRecordError(f"one file of all {what} is needed; given: {listed}")
-    records = read_records(paths[0])
+    records = read_one_file(paths, what)
     if len(records) != 1 or not records[0].fields:
-        problem = f"{len(records)} records" if records else "nothing"
+        problem = f"{len(records)} records" if len(records) > 1 else "nothing"
         raise BadRecordError(
             f"{paths[0]}: {problem} instead of one JSON object of {what} by item id. "
             "Write {id: …, id: …}"

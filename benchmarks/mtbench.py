@@ -56,13 +56,14 @@ from benchmarks.base import (
     sha256_of_file,
 )
 from benchmarks.data_folder import fetch_command, required_file, required_folder
+from benchmarks.formulas import total
+from benchmarks.judge_runs import repeated
 from benchmarks.mtbench_files import (
     MODEL_ID,
     N_TURNS,
     NEEDS_REFERENCE,
     PROMPT_FIELDS,
     JudgePrompt,
-    judgment_id,
     read_answers,
     read_judgments,
     read_prompts,
@@ -80,7 +81,6 @@ from benchmarks.mtbench_ratings import (
     mean,
     over,
     read_rating,
-    total,
 )
 from benchmarks.pocket import mtbench as pocket
 
@@ -99,7 +99,6 @@ TEMPERATURES = {
 }  # fmt: skip
 OTHER_TEMPERATURE = 0.7
 GREEDY_BELOW = 1e-4
-TEMPERATURE_RULES = ("record", "category")
 ANSWERS = ("generated", "recorded")
 
 JUDGE_DECODING = Decoding(max_new_tokens=2048, temperature=0.0)
@@ -122,9 +121,6 @@ class MTBench(Benchmark):
 
     Attributes:
         max_new_tokens: of each turn; 1,024 as in the script.
-        temperature: "record": a question's ``required_temperature``, else its category's, as for
-            models behind an API; "category": the category's alone, as for local ones. No official
-            question has one of its own.
         seed: of sampling. The script's choice number i has seed i, and choice 0 is the one judged.
         answers: "generated": stripped before the second turn and the judge see them, as the script
             does before it stores them; "recorded": as an answer file of the script has them.
@@ -141,7 +137,6 @@ class MTBench(Benchmark):
     )
 
     max_new_tokens: int = 1024
-    temperature: str = "record"
     seed: int = 0
     answers: str = "generated"
     judge_runs: int = 1
@@ -151,10 +146,9 @@ class MTBench(Benchmark):
         for option, least in (("max_new_tokens", 1), ("judge_runs", 1), ("seed", 0)):
             if (value := getattr(self, option)) < least:
                 raise PlumblineError(f"mtbench.{option} is {value}; give at least {least}")
-        for option, known in (("temperature", TEMPERATURE_RULES), ("answers", ANSWERS)):
-            if (name := getattr(self, option)) not in known:
-                choices = " or ".join(known)
-                raise PlumblineError(f"mtbench.{option} is {name!r}; choose {choices}")
+        if self.answers not in ANSWERS:
+            choices = " or ".join(ANSWERS)
+            raise PlumblineError(f"mtbench.answers is {self.answers!r}; choose {choices}")
 
     def items(self) -> Sequence[Item]:
         """The questions in the official order, one category after the other."""
@@ -168,15 +162,9 @@ class MTBench(Benchmark):
         for question, response in zip(item.reference["turns"], earlier, strict=False):
             messages += [Message("user", question), Message("assistant", self._answer(response))]
         messages.append(Message("user", item.reference["turns"][len(earlier)]))
-        decoding = Decoding(self.max_new_tokens, self._temperature(item), seed=self.seed)
+        decoding = Decoding(self.max_new_tokens, _temperature(item), seed=self.seed)
         request_id = turn_id(item.id, len(earlier) + 1)
         return Request(request_id, item.id, tuple(messages), decoding)
-
-    def _temperature(self, item: Item) -> float:
-        temperature = TEMPERATURES.get(item.split, OTHER_TEMPERATURE)
-        if self.temperature == "record":
-            temperature = item.reference.get("required_temperature", temperature)
-        return 0.0 if temperature < GREEDY_BELOW else temperature
 
     def _answer(self, response: Response) -> str:
         return response.text.strip() if self.answers == "generated" else response.text
@@ -193,17 +181,17 @@ class MTBench(Benchmark):
         if len(responses) < N_TURNS or any(r.status is not ResponseStatus.OK for r in responses):
             return ()
         answers = [self._answer(response) for response in responses]
-        return [
+        of_turns = [
             JudgeRequest(
-                judgment_id(item.id, turn, run),
+                turn_id(item.id, turn),
                 item.id,
                 self.judge_messages(item, turn, answers),
                 JUDGE_DECODING,
                 prompt_name(item.split, turn),
             )
             for turn in range(1, N_TURNS + 1)
-            for run in range(1, self.judge_runs + 1)
         ]
+        return [again for request in of_turns for again in repeated(request, self.judge_runs)]
 
     def judge_messages(self, item: Item, turn: int, answers: Sequence[str]) -> tuple[Message, ...]:
         """What the judge of a turn is told. Templates are filled once: braces in answers stay."""
@@ -283,13 +271,10 @@ class MTBench(Benchmark):
 
     def protocol(self) -> Mapping[str, Any]:
         """Prompt, decoding, judge and scorer, and SHA-256 of what they are made of."""
-        asked = [(i.id, i.reference["turns"], self._temperature(i)) for i in self.items()]
-        rule = {"by": self.temperature, **TEMPERATURES}
+        asked = [(i.id, i.reference["turns"], _temperature(i)) for i in self.items()]
+        decoding = asdict(Decoding(self.max_new_tokens, seed=self.seed))
         return {
-            "decoding": {
-                **asdict(Decoding(self.max_new_tokens, seed=self.seed)),
-                "temperature": rule,
-            },
+            "decoding": {**decoding, "temperature": TEMPERATURES},
             "answers": self.answers,
             "items_sha256": sha256_of(asked),
             "scorer": SCRIPT,
@@ -371,6 +356,16 @@ class MTBench(Benchmark):
     @property
     def _fix(self) -> str:
         return f"Restore the official file: {self._remedy}"
+
+
+def _temperature(item: Item) -> float:
+    """A question's own, as the script has it for models behind an API, else its category's.
+
+    No official question has one of its own.
+    """
+    temperature = TEMPERATURES.get(item.split, OTHER_TEMPERATURE)
+    temperature = item.reference.get("required_temperature", temperature)
+    return 0.0 if temperature < GREEDY_BELOW else temperature
 
 
 def _parsed(judgment: Judgment) -> Judgment:

@@ -32,6 +32,7 @@ from benchmarks.base import (
     ResponseStatus,
     sha256_of,
 )
+from benchmarks.judge_runs import run_id
 from benchmarks.records import Record, read_records
 
 N_QUESTIONS = 80
@@ -91,7 +92,7 @@ def _item(record: Record, fix: str) -> Item:
         raise record.error(f"category is {category!r}, not a text", fix)
     if not _are_texts(turns) or len(turns) != N_TURNS:
         raise record.error(f"turns are no list of {N_TURNS} texts", fix)
-    reference: dict[str, Any] = {"question_id": number, "category": category, "turns": turns}
+    reference: dict[str, Any] = {"question_id": number, "turns": turns}
     if "required_temperature" in fields:
         temperature = fields["required_temperature"]
         if not _is_number(temperature) or temperature < 0:
@@ -210,15 +211,10 @@ def turn_id(item_id: str, turn: int) -> str:
     return item_id if turn == 1 else f"{item_id}#{turn}"
 
 
-def judgment_id(item_id: str, turn: int, run: int) -> str:
-    """The id of a judgment, both counted from 1: ``"81"``, ``"81#2"``, ``"81#2/run3"``."""
-    return turn_id(item_id, turn) + (f"/run{run}" if run > 1 else "")
-
-
 def place_of(judgment: Judgment) -> tuple[int, int]:
-    """Turn and run of a judgment, from its id."""
+    """Turn and run of a judgment, from its id: ``"81"``, ``"81#2"``, ``"81#2#run3"``."""
     suffix = judgment.request_id.removeprefix(judgment.item_id)
-    match = re.fullmatch(r"(?:#(?P<turn>\d+))?(?:/run(?P<run>\d+))?", suffix)
+    match = re.fullmatch(r"(?:#(?P<turn>\d+))?(?:#run(?P<run>\d+))?", suffix)
     if match is None:
         raise PlumblineError(f"{judgment.request_id!r} is no judgment's id; judge the run again")
     return int(match["turn"] or 1), int(match["run"] or 1)
@@ -235,26 +231,28 @@ def read_judgments(paths: Sequence[Path], items: Sequence[Item], model: str) -> 
         model: whose judgments; may be empty where there is only one model.
 
     Raises:
-        BadRecordError: no judgments of this model, or of several and none is chosen; a record is
-            damaged or about a question that is not there.
+        BadRecordError: no judgments, or none of this model; those of several models and none is
+            chosen; a record is damaged or about a question that is not there.
     """
     records = [record for path in paths for record in read_records(path)]
-    n_runs: Counter[tuple[str, int]] = Counter()
+    n_runs: Counter[str] = Counter()
     judgments = []
     for record in _of_model(paths, records, model):
         item = _item_of(record, items, "Give judgments of MT-Bench's own questions")
         turn = record.fields.get("turn")
         if turn not in (1, 2):
             raise record.error(f"turn is {turn!r}", "Write 1 or 2")
-        n_runs[item.id, int(turn)] += 1
-        request_id = judgment_id(item.id, int(turn), n_runs[item.id, int(turn)])
-        judgments.append(_judgment(record, item, request_id))
+        asked = turn_id(item.id, int(turn))
+        n_runs[asked] += 1
+        judgments.append(_judgment(record, item, run_id(asked, n_runs[asked])))
     return judgments
 
 
 def _of_model(paths: Sequence[Path], records: Sequence[Record], model: str) -> Iterator[Record]:
     found = {_model(record) for record in records}
-    listed, files = ", ".join(sorted(found)) or "none", ", ".join(map(str, paths))
+    listed, files = ", ".join(sorted(found)), ", ".join(map(str, paths))
+    if not found:
+        raise BadRecordError(f"{files}: there is no judgment in it. Check the path")
     if model and model not in found:
         raise BadRecordError(f"{files}: no judgments of {model!r}. Models there: {listed}")
     if not model and len(found) > 1:

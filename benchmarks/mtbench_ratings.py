@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.base import Direction, Judgment, JudgmentStatus, ScoreStatus, Sums
+from benchmarks.formulas import Formula, total
 from benchmarks.mtbench_files import MAX_SCORE, N_TURNS, place_of
 
 TURNS = tuple(f"turn_{number}" for number in range(1, N_TURNS + 1))
@@ -26,8 +27,6 @@ RUN_STATISTICS: tuple[tuple[str, Callable[..., Any], Direction], ...] = (
 
 _RATINGS = (re.compile(r"\[\[(\d+(?:\.\d*)?)\]\]"), re.compile(r"\[(\d+(?:\.\d*)?)\]"))
 """The numbers of the script, ``\\d+\\.?\\d*``, put so that no text takes quadratic time."""
-
-Formula = Callable[[Sums], np.ndarray]
 
 
 class Reading(NamedTuple):
@@ -119,11 +118,6 @@ class Tally(NamedTuple):
                 told = f"turn {turn} has {n_judged[turn]} judgments of {n_runs}"
                 problems.setdefault(ScoreStatus.JUDGE_ERROR, told)
         return cls(dict(columns), ratings, problems)
-
-
-def total(column: str, categories: Sequence[str]) -> Formula:
-    """A column's sum over categories."""
-    return lambda sums: np.asarray(sum(sums[f"{name}/{column}"] for name in categories))
 
 
 def mean(groups: Sequence[str], categories: Sequence[str]) -> Formula:

@@ -66,7 +66,7 @@ from benchmarks.base import (
     sha256_of_file,
 )
 from benchmarks.coco_objects import Lemmas, WordList, noun_lemmas, picture_objects
-from benchmarks.data_folder import fetch_command, required_file, required_folder
+from benchmarks.data_folder import fetch_command, required_file, required_folder, required_text
 from benchmarks.object_halbench_files import (
     Question,
     read_answers,
@@ -373,7 +373,7 @@ class ObjectHalBench(Benchmark):
 
     @cached_property
     def _judge_template(self) -> str:
-        return self._file(JUDGE_PROMPT_FILE).read_text(encoding="utf-8")
+        return required_text(self._file(JUDGE_PROMPT_FILE), self._remedy())
 
     def _judge_prompt_sha256(self) -> str:
         """Of the prompt that is used, or else of the official one.

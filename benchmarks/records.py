@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,14 @@ def read_records(path: Path) -> list[Record]:
             raise _error(path, line, f"a JSON object is expected, not {found}", "Write {…}")
         records.append(Record(path, line, value))
     return records
+
+
+def read_one_file(paths: Sequence[Path], what: str) -> list[Record]:
+    """The records of the only file. Raises BadRecordError, also where there is not just one."""
+    if len(paths) != 1:
+        listed = ", ".join(str(path) for path in paths) or "none"
+        raise BadRecordError(f"one file of all {what} is needed; given: {listed}")
+    return read_records(paths[0])
 
 
 def _read_text(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ Cell = str | int
 
 MAX_FIELD = 2**31 - 1
 """Characters of a field; a picture as base64 has more than the 131,072 that csv allows."""
+
+_END = "\0 the end of the file \0"
+"""A line behind the last one: a quote that nothing closes takes it into its cell."""
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_NO_CHARACTERS = {0xFFFE: _REPLACEMENT, 0xFFFF: _REPLACEMENT}
+"""XML has none of these two, and openpyxl lets them pass."""
 
 NEEDS_OPENPYXL = "Excel files need openpyxl: pip install -e '.[human]'"
 
@@ -34,10 +42,11 @@ def read_table(path: Path) -> list[Record]:
     Columns without a name and empty rows are left out.
 
     Raises:
-        BadRecordError: the file cannot be read, or a row has more or fewer cells than the header.
+        BadRecordError: the file cannot be read, has no rows, or one with more or fewer cells than the
+            header.
         PlumblineError: it is an Excel file, and openpyxl is not installed.
     """
-    rows = _sheet_rows(path) if path.suffix.lower() == ".xlsx" else _tsv_rows(path)
+    rows = _sheet_rows(path) if path.suffix.lower() == ".xlsx" else delimited_rows(path)
     line, header = next(rows, (1, []))
     names = [name for name in header if name]
     if not names:
@@ -55,24 +64,39 @@ def read_table(path: Path) -> list[Record]:
             )
         fields = {name: cell for name, cell in zip(header, cells, strict=True) if name}
         records.append(Record(path, line, fields))
+    if not records:
+        raise BadRecordError(f"{path}: there is no row below the header. Check the path")
     return records
 
 
-def _tsv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line on which it begins."""
+def delimited_rows(
+    path: Path,
+    delimiter: str = "\t",
+    fix: str = "Check the path, and that the file is whole and UTF-8",
+) -> Iterator[tuple[int, list[str]]]:
+    """Each row of a text file with the line on which it begins.
+
+    Args:
+        fix: what to do about a damaged file.
+
+    Raises:
+        BadRecordError: the file cannot be read, or ends inside quotes.
+    """
     limit = csv.field_size_limit(MAX_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter="\t")
+            reader = csv.reader(chain(stream, [_END]), delimiter=delimiter)
             line = 1
             for cells in reader:
+                if cells == [_END]:
+                    break
+                if cells and cells[-1].endswith(_END):
+                    raise BadRecordError(f"{path}, line {line}: a quote is not closed. {fix}")
                 yield line, cells
                 line = reader.line_num + 1
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadRecordError(
-            f"{path}: the table cannot be read ({reason}). Check the path, and that it is UTF-8"
-        ) from error
+        raise BadRecordError(f"{path}: the table cannot be read ({reason}). {fix}") from error
     finally:
         csv.field_size_limit(limit)
 
@@ -128,9 +152,8 @@ def xlsx_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
         for value in row:
             if isinstance(value, str):
                 whole = value.encode("utf-8", errors="backslashreplace").decode("utf-8")
-                cell = WriteOnlyCell(
-                    sheet, ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", whole)
-                )
+                known = whole.translate(_NO_CHARACTERS)
+                cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub(_REPLACEMENT, known))
                 cell.data_type = "s"  # a text that begins with "=" would become a formula
             else:
                 cell = WriteOnlyCell(sheet, value)

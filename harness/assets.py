@@ -294,7 +294,7 @@ def _records(text: str) -> Iterable[Mapping[str, Any]]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     if not isinstance(document, dict):
         return list(document)
     by_id = all(isinstance(value, dict) for value in document.values())

@@ -19,7 +19,6 @@ from benchmarks.base import (
     Item,
     Metric,
     MissingDataError,
-    PictureError,
     PlumblineError,
     Response,
     ScoreRow,
@@ -29,6 +28,7 @@ from benchmarks.registry import open_benchmark
 from benchmarks.suites import SUITES
 from harness.command import DONE, FAILED
 from harness.controls import Change, Control, change_for
+from harness.dry_run import describe
 from harness.env import remedy
 from harness.generate import Part, generate, limited, open_requests, turns_of
 from harness.judges.base import JudgeStoppedError, judge_label
@@ -133,36 +133,6 @@ def _check_pictures(benchmark: Benchmark, items: Sequence[Item], config: RunConf
         )
 
 
-def describe(console: Console, jobs: Sequence[Job]) -> None:
-    """What ``--dry-run`` prints: how much would be asked."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for title in ("benchmark", "items", "different first requests", "pictures", "absent pictures"):
-        table.add_column(title, justify="left" if title == "benchmark" else "right")
-    for job in jobs:
-        keys: set[str] = set()
-        pictures: set[str] = set()
-        absent: set[str] = set()
-        for item in job.items:
-            request = job.benchmark.request(item)
-            if request is None:
-                continue
-            request = job.change(item, request) if job.change else request
-            for picture in request.pictures:
-                try:
-                    pictures.add(picture.digest)
-                except PictureError:
-                    absent.add(picture.name)
-            if absent.isdisjoint(picture.name for picture in request.pictures):
-                keys.add(request.key)
-        counts = (len(job.items), len(keys), len(pictures), len(absent))
-        title = job.title if job.control is None else f"{job.title}, {job.control}"
-        table.add_row(title, *(f"{n:,}" for n in counts))
-    console.print(table)
-
-
 def execute(config: RunConfig, out: Console, err: Console) -> int:
     """All stages of a run. Returns the exit code."""
     jobs = prepare(config)
@@ -177,6 +147,7 @@ def execute(config: RunConfig, out: Console, err: Console) -> int:
         RunFolder(config.out) as folder,
         _session(config, folder) as session,
     ):
+        config = dataclasses.replace(config, ckpt=session["ckpt"])
         if grader is not None:
             _check_judge(grader, jobs, folder)
         if "generate" in config.stages:
@@ -225,11 +196,15 @@ def _judge_of(config: RunConfig, jobs: Sequence[Job]) -> Judge | None:
 
 @contextmanager
 def _session(config: RunConfig, folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """This session's record in run.json; written also when it is interrupted."""
+    """This session's record in run.json; written also when it is interrupted.
+
+    Its checkpoint is the one whose answers are there, unless the session itself asks.
+    """
+    earlier = folder.info.get("sessions") if "generate" not in config.stages else None
     session: dict[str, Any] = {
         "started": now(),
         "command": shlex.join(["python", "-m", "harness.run", *sys.argv[1:]]),
-        "ckpt": config.ckpt,
+        "ckpt": earlier[-1]["ckpt"] if earlier else config.ckpt,
         "limit": config.limit,
     }
     try:
@@ -245,8 +220,10 @@ def now() -> str:
 
 def load_engine(config: RunConfig, jobs: Sequence[Job], console: Console) -> Engine:
     """The engine, ready to answer these jobs' requests. Raises PlumblineError."""
+    from rich.text import Text
+
     shown_by = [job.title for job in jobs if job.control is None and _has_pictures(job.items)]
-    with console.status(f"loading {config.ckpt}"):
+    with console.status(Text(f"loading {config.ckpt}")):
         return config.engine.start(shown_by)
 
 
@@ -300,7 +277,7 @@ def _judge(
         with Progress(console, "judgments") as progress:
             judge(parts, grader, progress, rejudge=config.judge.rejudge)
     except JudgeStoppedError as error:
-        console.print(f"the judge stopped: {error}", style="yellow", markup=False)
+        console.print(f"the judge stopped: {error}", style="yellow")
     finally:
         session["judge"] = {**grader.identity, **dataclasses.asdict(grader.stats)}
 

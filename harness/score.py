@@ -194,7 +194,8 @@ def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, 
     metrics = measure(benchmark, rows, seed=arguments.seed)
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        score_table(items, rows, turns).to_parquet(arguments.out / "scores.parquet", index=False)
+        table = score_table(items, rows, turns)
+        write_atomically(arguments.out / "scores.parquet", table.to_parquet(index=False))
         write_atomically(arguments.out / "metrics.json", to_json([m.to_json() for m in metrics]))
         judges = sorted({one.model for several in judgments.values() for one in several})
         for name, text in benchmark.comparison_files(metrics, judges).items():
@@ -204,8 +205,13 @@ def score(arguments: argparse.Namespace) -> tuple[Benchmark, list[Metric], int, 
 
 def _judgments(benchmark: Benchmark, paths: Sequence[Path] | None) -> dict[str, list[Judgment]]:
     found: dict[str, list[Judgment]] = {}
-    for judgment in benchmark.read_judgments(paths) if paths else ():
+    if paths is None:
+        return found
+    for judgment in benchmark.read_judgments(paths):
         found.setdefault(judgment.item_id, []).append(judgment)
+    if not found:
+        files = ", ".join(map(str, paths))
+        raise BadRecordError(f"{files}: there is no judgment in it. Check the path")
     return found
 
 

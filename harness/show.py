@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -192,7 +194,7 @@ def print_table(
     """The headline table, and what to know about it."""
     _print(console, heading, HEADER, table_rows(results))
     for note in [*notes(results), *remarks]:
-        console.print(f"  {note}", style="yellow", markup=False)
+        console.print(f"  {note}", style="yellow")
 
 
 def print_reliance(
@@ -209,7 +211,7 @@ def print_reliance(
     ]
     _print(console, f"visual reliance: score minus {control} control", RELIANCE_HEADER, rows)
     for note in reliance_notes(reliance):
-        console.print(f"  {note}", style="yellow", markup=False)
+        console.print(f"  {note}", style="yellow")
 
 
 def _print(
@@ -285,8 +287,14 @@ def _span(seconds: float) -> str:
 
 
 def consoles() -> tuple[Console, Console]:
-    """Where results go (stdout) and where everything else goes (stderr)."""
+    """Where results go (stdout) and where everything else goes (stderr).
+
+    Texts come from outside, so none is markup, and what the terminal's encoding lacks becomes a "?".
+    """
     from rich.console import Console
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     wide = None if sys.stdout.isatty() else FILE_WIDTH
-    return Console(width=wide, highlight=False), Console(stderr=True, highlight=False)
+    plain = partial(Console, highlight=False, markup=False)
+    return plain(width=wide), plain(stderr=True)

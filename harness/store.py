@@ -274,11 +274,8 @@ class RunFolder:
         responses: Mapping[str, Sequence[Response]],
     ) -> None:
         """scores.parquet: a row per item, with what is needed to read it without the data folder."""
-        path = self.path / benchmark / "scores.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(path.name + ".part")
-        score_table(items, rows, responses).to_parquet(half, index=False)
-        os.replace(half, path)
+        table = score_table(items, rows, responses)
+        write_atomically(self.path / benchmark / "scores.parquet", table.to_parquet(index=False))
 
     def write_metrics(self, benchmark: str, metrics: Sequence[Metric]) -> None:
         path = self.path / benchmark / "metrics.json"

@@ -8,7 +8,7 @@ of facts on which it agrees with the reference (``grading.Grade.share``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from benchmarks.base import Item
@@ -56,21 +56,10 @@ def items() -> Sequence[Item]:
     found: list[Item] = []
     for n in range(N_SCENES):
         makers = [of_category[n % len(of_category)] for of_category in MAKERS.values()]
-        scene, asked = _drawn(makers, unused, rng)
+        scene, asked = questions.drawn(makers, unused, rng)
         for category, about in zip(MAKERS, asked, strict=True):
             found.append(_item(len(found), category, scene, about))
     return found
-
-
-def _drawn(
-    makers: Sequence[Make], unused: Iterator[Scene], rng: Random
-) -> tuple[Scene, Sequence[Asked]]:
-    """The next scene that bears all of the questions."""
-    while True:
-        scene = next(unused)
-        asked = [about for make in makers if (about := make(scene, scene.things, rng)) is not None]
-        if len(asked) == len(makers):
-            return scene, asked
 
 
 def _item(number: int, category: str, scene: Scene, asked: Asked) -> Item:

@@ -12,7 +12,7 @@ the share of facts on which answer and ground truth agree (``grading.Grade.share
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -63,19 +63,13 @@ KINDS: Mapping[str, Kind] = {
 def items() -> Sequence[Item]:
     """200 questions about as many scenes, the kinds in turn; ids are ``"<kind>/<number>"``."""
     unused, rng = scenes("evaluation", SEED), Random(SEED)
-    return [
-        _item(f"{name}/{number}", kind.capability, *_drawn(kind.make, unused, rng))
-        for number in range(1, max(kind.n for kind in KINDS.values()) + 1)
-        for name, kind in KINDS.items()
-        if number <= kind.n
-    ]
-
-
-def _drawn(make: Make, unused: Iterator[Scene], rng: Random) -> tuple[Scene, Asked]:
-    """The next scene that bears a question of this kind."""
-    return next(
-        (scene, asked) for scene in unused if (asked := make(scene, scene.things, rng)) is not None
-    )
+    found = []
+    for number in range(1, max(kind.n for kind in KINDS.values()) + 1):
+        for name, kind in KINDS.items():
+            if number <= kind.n:
+                scene, (asked,) = questions.drawn((kind.make,), unused, rng)
+                found.append(_item(f"{name}/{number}", kind.capability, scene, asked))
+    return found
 
 
 def _item(item_id: str, capability: Sequence[str], scene: Scene, asked: Asked) -> Item:

@@ -58,7 +58,7 @@ def _drawn(make: Callable[[Random], Turns], n: int, seed: str) -> list[Turns]:
 
 def _item(item_id: str, category: str, question_id: int, turns: Turns) -> Item:
     questions, answers = [question for question, _ in turns], [answer for _, answer in turns]
-    reference = {"question_id": question_id, "category": category, "turns": questions}
+    reference = {"question_id": question_id, "turns": questions}
     if category in NEEDS_REFERENCE:
         reference["reference"] = answers
     return Item(item_id, item_id, questions[0], category, reference=reference)

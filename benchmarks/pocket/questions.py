@@ -5,7 +5,7 @@ What is asked is drawn by ``rng``; a maker returns None where the scene bears no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -24,6 +24,17 @@ class Asked:
 
 Make = Callable[[Scene, Sequence[Thing], Random], Asked | None]
 """A question about a scene, about one of the things if it is about a thing."""
+
+
+def drawn(
+    makers: Sequence[Make], unused: Iterator[Scene], rng: Random
+) -> tuple[Scene, Sequence[Asked]]:
+    """The next scene that bears all of these questions, and what is asked."""
+    while True:
+        scene = next(unused)
+        asked = [about for make in makers if (about := make(scene, scene.things, rng)) is not None]
+        if len(asked) == len(makers):
+            return scene, asked
 
 
 def _singles(scene: Scene, things: Sequence[Thing]) -> list[Thing]:

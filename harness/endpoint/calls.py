@@ -23,6 +23,7 @@ from harness.endpoint.wire import (
 )
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from openai import APIError, AsyncOpenAI
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,9 @@ log = logging.getLogger(__name__)
 BYTES_PER_TOKEN = 4
 """What the token limit's estimate assumes; every call corrects it."""
 GIVE_UP_AFTER = 20
-"""So many requests in a row without any reply mean that the endpoint is gone."""
+"""So many requests in a row without any reply, or forbidden, mean that the endpoint is gone."""
+FORBIDDEN = 403
+"""What providers say of one flagged prompt as well as of a key."""
 
 Write = Callable[[Chat, str, Quirks], dict[str, Any]]
 """The body of a call from (request, model, what is known of the model)."""
@@ -43,6 +46,16 @@ class Counter(Protocol):
 
     def count(self, outcome: Reply | Fault) -> None:
         """Count one call."""
+
+
+def read_as_utf8(response: Response) -> None:
+    """JSON is UTF-8 (RFC 8259), whatever a server says of it: there are character sets that no text
+    can be read in, and a byte order mark is no part of the text."""
+    response.encoding = "utf-8-sig"
+
+
+async def _read_as_utf8(response: Response) -> None:
+    read_as_utf8(response)
 
 
 def client_options(config: EndpointConfig) -> dict[str, Any]:
@@ -113,9 +126,10 @@ class Caller:
         self._client: AsyncOpenAI
 
     async def __aenter__(self) -> Self:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        self._client = AsyncOpenAI(**client_options(self._config))
+        http = DefaultAsyncHttpxClient(event_hooks={"response": [_read_as_utf8]})
+        self._client = AsyncOpenAI(**client_options(self._config), http_client=http)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,7 +137,7 @@ class Caller:
 
     async def reply(self, model: str, request: Chat) -> Reply | Fault:
         """A usable reply, or why there is none."""
-        n_calls, cost_usd = 0, None
+        n_calls, n_failed, cost_usd = 0, 0, None
         while True:
             outcome = await self._once(model, request)
             self._stats.count(outcome)
@@ -134,10 +148,14 @@ class Caller:
                 self._n_silent = 0
                 return replace(outcome, n_calls=n_calls, cost_usd=cost_usd)
             log.info("%s, %s, call %d: %s", model, request.id, n_calls, outcome.reason)
-            if final := self._final(outcome, n_calls):
-                self._n_silent = self._n_silent + 1 if final.retry else 0
+            if outcome.adapted:
+                continue
+            n_failed += 1
+            if final := self._final(outcome, n_failed):
+                is_silent = final.retry or final.status == FORBIDDEN
+                self._n_silent = self._n_silent + 1 if is_silent else 0
                 return replace(final, n_calls=n_calls, cost_usd=cost_usd)
-            await self._pause(n_calls, outcome)
+            await self._pause(n_failed, outcome)
 
     def is_gone(self, fault: Fault) -> bool:
         """Whether asking for more is in vain: refused for good, or nothing but silence of late."""
@@ -153,15 +171,15 @@ class Caller:
         except (openai.APIError, TimeoutError, AttributeError, TypeError, ValueError):
             return []
 
-    def _final(self, fault: Fault, n_calls: int) -> Fault | None:
+    def _final(self, fault: Fault, n_failed: int) -> Fault | None:
         """The fault to report, if there is to be no further call."""
         if not fault.retry:
             return fault
         if fault.wait_s is not None and fault.wait_s > self._config.max_wait_s:
             reason = f"{fault.reason} (the server asks to wait {fault.wait_s:.0f} s: too long)"
             return replace(fault, reason=reason)
-        if n_calls > self._config.max_retries:
-            return replace(fault, reason=f"{fault.reason} (the last of {n_calls} calls)")
+        if n_failed > self._config.max_retries:
+            return replace(fault, reason=f"{fault.reason} (the last of {n_failed} calls)")
         return None
 
     async def _pause(self, n_failed: int, fault: Fault) -> None:
@@ -205,11 +223,11 @@ class Caller:
         return self._read(text, model, quirks)
 
     def _adapted(self, model: str, used: Quirks, fault: Fault) -> Fault:
-        """A fault about a setting may be retried: the next call does without the setting."""
+        """A fault about a setting is no failure: the next call does without the setting."""
         learned = learn(used, fault)
         if learned is None:
             return fault
         if self._quirks[model] == used:
             self._quirks[model] = learned
             log.warning("%s does not take a setting as it is: %s", model, fault.reason)
-        return replace(fault, retry=True, wait_s=0.0)
+        return replace(fault, adapted=True)

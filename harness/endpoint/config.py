@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from benchmarks.base import PlumblineError
 
@@ -28,6 +28,7 @@ class Secret:
                 "copy it again, without quotes and on one line"
             )
         self._value = value
+        self._spelled = re.compile("".join(map(_spelled, value)))
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -36,12 +37,18 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """A text without the key, for servers that repeat it in their errors."""
-        if len(self._value) < SHORTEST_SECRET:
-            return text
-        for shape in {self._value, quote(self._value, safe=""), json.dumps(self._value)[1:-1]}:
-            text = text.replace(shape, "[key]")
-        return text
+        """A text without the key, for servers that repeat it in their errors.
+
+        JSON and URLs may spell each of its letters in another way.
+        """
+        return text if len(self._value) < SHORTEST_SECRET else self._spelled.sub("[key]", text)
+
+
+def _spelled(letter: str) -> str:
+    """A pattern of a letter of ASCII: as it is, or as URLs and JSON (in JSON, in JSON …) may have it."""
+    code = f"{ord(letter):02x}"
+    escape = r"\\*" if letter in '"\\/' else ""
+    return rf"(?:{escape}{re.escape(letter)}|(?i:%{code}|\\+u00{code}))"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Fault:
         retry: whether the same call may succeed a moment later.
         wait_s: how long the server asks us to wait before that.
         stops: no other call can succeed either (the key is refused, the quota is used up).
+        adapted: the server refuses a setting, and the same call is made again without it.
         reply: what the server sent where that can be read; its tokens are paid for.
         unsure: the server may have charged for the call without telling us.
         status: the HTTP status; None when there was none.
@@ -54,6 +55,7 @@ class Fault:
     retry: bool = True
     wait_s: float | None = None
     stops: bool = False
+    adapted: bool = False
     reply: Reply | None = None
     unsure: bool = False
     status: int | None = None

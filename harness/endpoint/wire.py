@@ -67,7 +67,8 @@ def chat_body(request: Chat, model: str, quirks: Quirks, show: Show = data_url) 
         for name, value in settings.items()
         if value is not None and name not in quirks.refused
     }
-    return {"model": model, "messages": [_chat_message(m, show) for m in request.messages], **sent}
+    messages = [_chat_message(message, show) for message in request.messages]
+    return {"model": _sendable(model), "messages": messages, **sent}
 
 
 def _chat_message(message: Message, show: Show) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def fault_of_status(status: int, text: str, headers: Mapping[str, str]) -> Fault
     """What an HTTP error means for the call and for those after it."""
     reason = f"HTTP {status}: {_message_of(text)}"
     error = _error_of(text)
-    if error.get("code") == "insufficient_quota" or status in (401, 402, 403, 404):
+    if error.get("code") == "insufficient_quota" or status in (401, 402, 404):
         return Fault(reason, retry=False, stops=True, status=status, raw=text)
     if status in (408, 409, 425, 429) or status >= 500:
         return Fault(reason, wait_s=read_retry_after(headers), status=status, raw=text)

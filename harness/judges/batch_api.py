@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from harness.endpoint.calls import api_fault, client_options
+from harness.endpoint.calls import api_fault, client_options, read_as_utf8
 from harness.endpoint.limits import pause_s
 from harness.endpoint.wire import shortened
 from harness.judges.base import JudgeStoppedError
@@ -30,10 +30,11 @@ class BatchApi:
     """Patient calls: what fails in transport is called again, what is refused stops the judge."""
 
     def __init__(self, config: JudgeConfig) -> None:
-        from openai import OpenAI
+        from openai import DefaultHttpxClient, OpenAI
 
         self._config = config
-        self._client: OpenAI = OpenAI(**client_options(config))
+        http = DefaultHttpxClient(event_hooks={"response": [read_as_utf8]})
+        self._client: OpenAI = OpenAI(**client_options(config), http_client=http)
 
     def close(self) -> None:
         self._client.close()
@@ -120,4 +121,4 @@ def _record(text: str) -> Json:
 
 
 def _records(text: str) -> list[Json]:
-    return [_record(line) for line in text.splitlines() if line.strip()]
+    return [_record(line) for line in text.split("\n") if line.strip()]

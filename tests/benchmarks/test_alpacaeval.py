@@ -120,6 +120,7 @@ def test_options_are_set_by_text(data_dir: Path) -> None:
         ({"max_new_tokens": 0}, "max_new_tokens is 0; give at least 1"),
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("inf")}, "temperature is inf"),
         ({"top_p": 0.0}, "top_p 0.0"),
         ({"version": 1, "against": "strong"}, "version 2's leaderboard"),
         ({"edition": "pocket", "version": 1}, "for the official edition"),

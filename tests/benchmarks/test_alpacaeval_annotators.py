@@ -176,6 +176,8 @@ def test_an_annotator_that_is_not_there_is_to_be_fetched(folder: Path) -> None:
     [
         ("openai_completions", "anthropic_completions", "fn_completions 'anthropic_completions'"),
         ("batch_size: 1", "batch_size: 5", "batch_size 5"),
+        ("  batch_size", "  is_randomize_output_order: false\n  batch_size", "output_order False"),
+        ("  batch_size", "  processors_to_kwargs: {}\n  batch_size", "processors_to_kwargs"),
         ("    logprobs: true", "    tools: []\n    logprobs: true", r"completions_kwargs\.tools"),
         ("logprob_parser", "pipeline_meta_parser", "fn_completion_parser 'pipeline_meta_parser'"),
         ("completions_all", "completions", "completion_key 'completions'"),

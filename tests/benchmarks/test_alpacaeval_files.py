@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks.alpacaeval import AlpacaEval
 from benchmarks.alpacaeval_leaderboard import read_difficulties, read_rows, read_weights
+from benchmarks.alpacaeval_length_control import V1, Comparisons, fit
 from benchmarks.base import (
     BadRecordError,
     JudgmentStatus,
@@ -28,6 +29,8 @@ from benchmarks.base import (
 )
 from benchmarks.logprobs import unpack
 from harness import score
+from harness.scoring import score_items
+from harness.stats import evaluate
 from tests.benchmarks.alpacaeval_folder import (
     AE1,
     AE2,
@@ -85,6 +88,12 @@ def test_an_output_that_is_null_is_a_failed_generation(ae2: AlpacaEval, tmp_path
     failed, good = ae2.read_responses([path])
     assert failed.status is ResponseStatus.GENERATION_ERROR
     assert good.text == "b"
+
+
+def test_an_output_that_comes_again_counts_once(ae2: AlpacaEval, tmp_path: Path) -> None:
+    records = outputs("mine", [None, "b"])
+    responses = ae2.read_responses([_write(tmp_path / "model_outputs.json", records * 2)])
+    assert [r.request_id for r in responses] == ["0", "1"]
 
 
 def test_outputs_can_be_taken_from_annotations(ae2: AlpacaEval, tmp_path: Path) -> None:
@@ -208,6 +217,7 @@ def test_what_an_annotation_comes_to(
         ({"output_1": "x"}, r"output_1 is not what gpt4 answered.*alpacaeval\.version"),
         ({"preference": "2"}, "preference is '2'. Write a number from 1 to 2, or null"),
         ({"preference": True}, "preference is True"),
+        ({"output_2": 5}, "output_2 is 5, not a text"),
         ({"preference": 10**400}, "preference is 1000"),
         ({"preference": [2]}, "preference is \\[2\\]"),
         ({"instruction": INSTRUCTIONS[0]}, "a second annotation of"),
@@ -220,6 +230,36 @@ def test_an_annotation_that_cannot_be_used_is_named(
     with pytest.raises(BadRecordError, match=problem) as raised:
         ae2.read_judgments([path])
     assert f"{path}, line " in str(raised.value)
+
+
+def test_outputs_are_no_annotations(ae2: AlpacaEval, tmp_path: Path) -> None:
+    with pytest.raises(BadRecordError, match=r"line 2: there is no preference\. Give annotations"):
+        ae2.read_judgments([_write(tmp_path / "a.json", outputs("mine", ["a", "b"]))])
+
+
+def test_annotations_in_another_order_have_the_difficulties_of_their_places(
+    ae2: AlpacaEval, tmp_path: Path
+) -> None:
+    """Also where some are missing; the number of an instruction's own place would be another one."""
+    numbers = [3, 0, 7, 5, 1, 8, 2, 9, 4, 11]
+    records = [_annotation(n, 1 + (n % 7) / 7, output_2="y" * (1 + 37 * n % 50)) for n in numbers]
+    path = _write(tmp_path / "annotations.json", records)
+    judgments = {j.item_id: [j] for j in ae2.read_judgments([path])}
+    turns = {r.request_id: [r] for r in ae2.read_responses([path])}
+    rows = score_items(ae2, ae2.items(), turns, judgments)
+    in_file_order = Comparisons(
+        np.array([record["preference"] for record in records]),
+        np.array([len(record["output_1"]) - len(record["output_2"]) for record in records], float),
+        np.zeros(len(records), bool),
+    )
+    found = fit(V1, in_file_order, ae2._gamed)
+    assert found is not None
+    metrics = {m.name: m.value for m in evaluate(ae2.metric_specs(), rows, n_resamples=2)}
+    assert metrics["length_controlled_winrate"] == found.win_rate
+    order = np.argsort(numbers)
+    sorted_fit = fit(V1, Comparisons(*(column[order] for column in in_file_order)), ae2._gamed)
+    assert sorted_fit is not None
+    assert sorted_fit.win_rate != found.win_rate
 
 
 # The command, and the leaderboard
@@ -260,6 +300,16 @@ def test_official_files_are_scored_by_one_command(
     assert sorted(models) == sorted(
         ["model", "---", "strong", "quoted\\", "without_lc", "**this run**"]
     )
+
+
+def test_a_file_without_judgments_is_named(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = _write(tmp_path / "model_outputs.json", outputs("mine", ["a"]))
+    annotations = _write(tmp_path / "annotations.json", [])
+    arguments = ["--responses", answers, "--judgments", annotations, "--data-dir", data_dir]
+    assert score.main(["--benchmark", "alpacaeval", *map(str, arguments)]) == 2
+    assert f"{annotations}: there is no judgment in it" in capsys.readouterr().err
 
 
 def _metric(name: str, value: float, low: float | None = None) -> Metric:
@@ -348,7 +398,8 @@ def test_stored_weights_and_difficulties_are_read(data_dir: Path, tmp_path: Path
         ("", "there is no record"),
         ("0,1\n1,\n", "line 3: the instruction has no difficulty"),
         ("0,hard\n", "line 2: instruction_difficulty is 'hard', not a number"),
-        ("0,1,2\n", "line 2: more cells than columns"),
+        ("0,1,2\n", "line 2: 3 cells under 2 columns"),
+        ("0,1\n\n1\n", "line 4: 1 cells under 2 columns"),
     ):
         path.write_text(f",instruction_difficulty\n{content}")
         with pytest.raises(BadRecordError, match=problem):

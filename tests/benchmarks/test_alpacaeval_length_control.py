@@ -61,6 +61,7 @@ def _rows(compared: Comparisons) -> list[ScoreRow]:
         known = None if np.isnan(preference) else float(preference)
         official = {
             "annotated": 1,
+            "place": number,
             "length": 1000,
             "baseline_length": 1000 + delta,
             "same": int(same),
@@ -275,6 +276,16 @@ def test_a_resample_keeps_the_c_of_all_rows(tmp_path: Path) -> None:
     assert whole is not None
     assert found is not None
     assert found == fit(V1, compared, gamed, counts=counts, c=whole.c)
+
+
+def test_rows_count_in_the_order_of_their_annotations(tmp_path: Path) -> None:
+    gamed, rows = _gamed(tmp_path, 60), _rows(_comparisons(60, 9))
+    rng = np.random.default_rng(9)
+    counts, order = rng.integers(0, 3, 60).astype(float), rng.permutation(60)
+    shuffled = [rows[number] for number in order]
+    expected = LengthControl(V1, gamed).win_rate(rows, counts)
+    assert LengthControl(V1, gamed).win_rate(shuffled, counts[order]) == expected
+    assert LengthControl(V1, gamed).win_rate(shuffled, counts) != expected
 
 
 def test_without_the_file_the_metric_says_what_is_missing() -> None:

@@ -216,7 +216,7 @@ def test_the_judge_sees_the_reference_first(llava_bench: LLaVABench) -> None:
 
 
 def test_each_run_is_asked_once(llava_bench: LLaVABench, tmp_path: Path) -> None:
-    twice = replace(llava_bench, runs=2)
+    twice = replace(llava_bench, judge_runs=2)
     session = ask(twice, {"0": "It.", "1": "It."}, ["8 7", "?", "9 6", "8 8"], tmp_path)
     assert [j.request_id for j in session.judgments["0"]] == ["0", "0#run2"]
     rows, metrics = score(twice, session.judgments)
@@ -308,7 +308,7 @@ def test_what_the_script_does_not_print_as_a_number_is_undefined(
 def test_runs_are_averaged_and_their_spread_is_told(
     llava_bench: LLaVABench, tmp_path: Path
 ) -> None:
-    thrice = replace(llava_bench, runs=3)
+    thrice = replace(llava_bench, judge_runs=3)
     files = [
         written(tmp_path / f"eval{n}.jsonl", reviews(*[(8, rating)] * 4))
         for n, rating in enumerate((4, 6, 8))
@@ -354,7 +354,7 @@ def test_failures_have_no_numbers_at_all(llava_bench: LLaVABench) -> None:
         (llava_bench, [Response.failed(item.id, "", "gone")], [], ScoreStatus.GENERATION_ERROR),
         (llava_bench, answer, [], ScoreStatus.JUDGE_ERROR),
         (llava_bench, answer, [failed], ScoreStatus.JUDGE_ERROR),
-        (replace(llava_bench, runs=2), answer, [good], ScoreStatus.JUDGE_ERROR),
+        (replace(llava_bench, judge_runs=2), answer, [good], ScoreStatus.JUDGE_ERROR),
     ):
         row = benchmark.score(item, responses, judgments)
         assert (row.status, row.values, row.official) == (status, {}, {})
@@ -450,8 +450,8 @@ def test_there_is_a_file_of_reviews_for_each_run(
     llava_bench: LLaVABench, tmp_path: Path, runs: int
 ) -> None:
     path = written(tmp_path / "reviews.jsonl", reviews((8, 8)))
-    with pytest.raises(PlumblineError, match=r"2 files .* add --set llava_bench\.runs=2"):
-        replace(llava_bench, runs=runs).read_judgments([path, path])
+    with pytest.raises(PlumblineError, match=r"2 files .* add --set llava_bench\.judge_runs=2"):
+        replace(llava_bench, judge_runs=runs).read_judgments([path, path])
 
 
 @pytest.mark.parametrize(
@@ -473,6 +473,11 @@ def test_bad_reviews(llava_bench: LLaVABench, tmp_path: Path, change: Any, messa
     records[0] |= change
     with pytest.raises(BadRecordError, match=f"line 1: .*{message}"):
         llava_bench.read_judgments([written(tmp_path / "reviews.jsonl", records)])
+
+
+def test_a_file_without_reviews_is_refused(llava_bench: LLaVABench, tmp_path: Path) -> None:
+    with pytest.raises(BadRecordError, match=r"reviews\.jsonl: there is no review in it"):
+        llava_bench.read_judgments([written(tmp_path / "reviews.jsonl", [])])
 
 
 def test_an_item_is_reviewed_once(llava_bench: LLaVABench, tmp_path: Path) -> None:
@@ -538,7 +543,7 @@ def test_the_stand_in_is_enough_to_score_with(folder: Path, tmp_path: Path) -> N
         stand_in.judge_requests(item, [Response(item.id, "", "x")])
 
 
-@pytest.mark.parametrize("option", ["runs", "max_new_tokens"])
+@pytest.mark.parametrize("option", ["judge_runs", "max_new_tokens"])
 def test_options_are_checked(option: str) -> None:
     options: Any = {option: 0}
     with pytest.raises(PlumblineError, match=rf"llava_bench\.{option} is 0"):
@@ -555,8 +560,8 @@ def test_official_files_are_scored_by_command(
     arguments = ["--benchmark", "llava_bench", "--responses", str(path), "--pairing", "position"]
     arguments += ["--data-dir", str(folder.parent), "--json", "--judgments", *given]
     assert score_command.main(arguments) == 2
-    assert "--set llava_bench.runs=2" in capsys.readouterr().err
-    assert score_command.main([*arguments, "--set", "llava_bench.runs=2"]) == 0
+    assert "--set llava_bench.judge_runs=2" in capsys.readouterr().err
+    assert score_command.main([*arguments, "--set", "llava_bench.judge_runs=2"]) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     assert metrics["relative_score"]["value"] == 75
     assert metrics["relative_score_std"]["value"] == 25

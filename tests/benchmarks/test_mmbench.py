@@ -148,6 +148,8 @@ def test_recorded_replies(tmp_path: Path) -> None:
         "2": ("2", JudgmentStatus.UNPARSED, "?"),  # the fourth attempt is one too many
         "5#2": ("5", JudgmentStatus.UNPARSED, ""),
     }
+    with pytest.raises(PlumblineError, match=r"mmbench\.matcher=none uses no replies"):
+        opened(tmp_path, matcher="none").read_judgments([path])
 
 
 # Options, tables and protocol

@@ -29,7 +29,7 @@ from benchmarks.base import (
     ScoreStatus,
 )
 from benchmarks.mmvet import AGAIN, MMVet
-from benchmarks.mmvet_scores import official_score, run_scores
+from benchmarks.mmvet_scores import as_printed, official_score, run_scores
 from harness import score as score_command
 from harness.judges.oracle import OracleJudge
 from harness.judging import JudgePart, judge, judgments_of
@@ -187,7 +187,7 @@ def test_the_fifth_reply_is_read(mmvet: MMVet, tmp_path: Path) -> None:
 
 
 def test_each_run_asks_the_same_under_its_own_id(mmvet: MMVet, tmp_path: Path) -> None:
-    thrice = replace(mmvet, runs=3)
+    thrice = replace(mmvet, judge_runs=3)
     item = thrice.items()[0]
     requests = thrice.judge_requests(item, [Response(item.id, "", "an answer")])
     assert [request.id for request in requests] == ["v1_0", "v1_0#run2", "v1_0#run3"]
@@ -205,7 +205,7 @@ def read(mmvet: MMVet, path: Path, content: Any) -> Mapping[str, Sequence[Judgme
 
 
 def test_metrics_by_hand(mmvet: MMVet, tmp_path: Path) -> None:
-    twice = replace(mmvet, runs=2)
+    twice = replace(mmvet, judge_runs=2)
     scores = [(1.0, 0.0), (0.5, 0.5), (0.0, 0.2), (1.0, 1.0), (0.4, 0.4), (0.0, 0.0)]
     _, metrics = score(twice, read(twice, tmp_path / "grades.json", grades(*scores)))
     value = {key: metric.value for key, metric in metrics.items()}
@@ -244,7 +244,7 @@ def test_what_was_given_up_counts_officially_only(mmvet: MMVet, tmp_path: Path) 
 def test_nan_poisons_the_official_averages_only(
     mmvet: MMVet, tmp_path: Path, written_as: str
 ) -> None:
-    twice = replace(mmvet, runs=2)
+    twice = replace(mmvet, judge_runs=2)
     content = grades(*[(1.0, 0.5)] * 6)
     content["v1_1"] |= {"content": ["1.0", written_as], "score": [1.0, math.nan]}
     rows, metrics = score(twice, read(twice, tmp_path / "grades.json", content))
@@ -277,7 +277,7 @@ def test_failures_have_no_numbers_at_all(mmvet: MMVet) -> None:
         (mmvet, [Response.failed(item.id, "", "gone")], [], ScoreStatus.GENERATION_ERROR),
         (mmvet, answer, [], ScoreStatus.JUDGE_ERROR),
         (mmvet, answer, [failed], ScoreStatus.JUDGE_ERROR),
-        (replace(mmvet, runs=2), answer, [good], ScoreStatus.JUDGE_ERROR),
+        (replace(mmvet, judge_runs=2), answer, [good], ScoreStatus.JUDGE_ERROR),
     ):
         row = benchmark.score(item, responses, judgments)
         assert (row.status, row.values, row.official) == (status, {}, {})
@@ -296,7 +296,7 @@ def test_a_run_can_be_added_to_judged_answers(mmvet: MMVet, tmp_path: Path) -> N
     assert judge([once], OracleJudge(next_reply), lambda came, asked: None) == 6
     _, metrics = score(mmvet, judgments_of(once))
     assert metrics["", "total"].value == 50
-    twice = replace(mmvet, runs=2)
+    twice = replace(mmvet, judge_runs=2)
     part = JudgePart(twice, twice.items(), responses, log)
     assert judge([part], OracleJudge(next_reply), lambda came, asked: None) == 6
     rows, metrics = score(twice, judgments_of(part))
@@ -330,6 +330,26 @@ def test_scores_are_added_up_as_in_the_script(scores: list[list[float]]) -> None
     assert run_scores(rows, np.ones(len(rows)), n_runs).tolist() == wanted.tolist()
 
 
+@pytest.mark.parametrize(
+    ("figure", "printed"),
+    [(49.45, "49.4"), (52.349999999999994, "52.4"), (46.25, "46.2"), (36.1, "36.1"), (0.0, "0.0")],
+)
+def test_figures_are_printed_as_numpy_rounds_them(figure: float, printed: str) -> None:
+    found = as_printed(figure)
+    assert f"{found:.1f}" == str(float(np.round(found, 1))) == printed
+    assert found == pytest.approx(figure, abs=1e-8)
+    assert math.isnan(as_printed(math.nan))
+
+
+@given(st.integers(1, 250), st.integers(1, 5), st.data())
+def test_every_mean_of_scores_is_printed_as_numpy_rounds_it(
+    n: int, n_runs: int, data: st.DataObject
+) -> None:
+    tenths = data.draw(st.lists(st.integers(0, 10 * n), min_size=n_runs, max_size=n_runs))
+    figure = float(np.mean(np.array(tenths) / 10 / n * 100))
+    assert f"{as_printed(figure):.1f}" == str(float(np.round(figure, 1)))
+
+
 # Files
 
 
@@ -357,7 +377,7 @@ def test_answers_on_one_line_in_any_order(mmvet: MMVet, tmp_path: Path) -> None:
         ({"v1_9": "x"}, "line 1: there is no question 'v1_9'. Ids look like 'v1_0'"),
         ({"v1_0": None}, "line 1: the answer to v1_0 is NoneType, not text"),
         ({"v1_0": ["x"]}, "line 1: the answer to v1_0 is list, not text"),
-        ({}, "one JSON object of answers by item id"),
+        ({}, "nothing instead of one JSON object of answers by item id"),
         ("", "nothing instead of one JSON object"),
         ('{"v1_0": "x"}\n{"v1_1": "x"}', "2 records instead of one JSON object"),
         ('{\n"v1_0": "x",\n}', "line 3: not valid JSON"),
@@ -386,9 +406,13 @@ def test_grades_without_words_and_models(mmvet: MMVet, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("runs", "scores", "message"),
     [
-        (1, [[0.0] * 3] * 6, r"3 runs of every item, and mmvet\.runs is 1.*runs=3"),
-        (5, [[0.0] * 3] * 6, r"3 runs of every item, and mmvet\.runs is 5.*runs=3"),
-        (2, [[0.0] * 2] * 5 + [[0.0]], r"1 run of every item, and mmvet\.runs is 2.*runs=1"),
+        (1, [[0.0] * 3] * 6, r"3 runs of every item, and mmvet\.judge_runs is 1.*judge_runs=3"),
+        (5, [[0.0] * 3] * 6, r"3 runs of every item, and mmvet\.judge_runs is 5.*judge_runs=3"),
+        (
+            2,
+            [[0.0] * 2] * 5 + [[0.0]],
+            r"1 run of every item, and mmvet\.judge_runs is 2.*judge_runs=1",
+        ),
         (1, [[0.0]] * 5 + [[]], "0 runs of every item.*Finish the grading"),
     ],
 )
@@ -397,18 +421,21 @@ def test_a_file_with_another_number_of_runs(
 ) -> None:
     path = written(tmp_path / "grades.json", grades(*scores))
     with pytest.raises(PlumblineError, match=message):
-        replace(mmvet, runs=runs).read_judgments([path])
+        replace(mmvet, judge_runs=runs).read_judgments([path])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"v1_9": {"score": [0.0]}}, "there is no question 'v1_9'"),
-        ({"v1_0": [0.0]}, "v1_0: score is None, not a list of numbers"),
-        ({"v1_0": {"score": 0.0}}, "v1_0: score is 0.0, not a list of numbers"),
-        ({"v1_0": {"score": [None]}}, "v1_0: score is .None., not a list of numbers"),
-        ({"v1_0": {"score": [True]}}, "v1_0: score is .True., not a list of numbers"),
-        ({"v1_0": {"score": ["0.5"]}}, "v1_0: score is .*, not a list of numbers"),
+        ({"v1_0": [0.0]}, "v1_0: score is None, no list of numbers from 0 to 1"),
+        ({"v1_0": {"score": 0.0}}, "v1_0: score is 0.0, no list of numbers"),
+        ({"v1_0": {"score": [None]}}, "v1_0: score is .None., no list of numbers"),
+        ({"v1_0": {"score": [True]}}, "v1_0: score is .True., no list of numbers"),
+        ({"v1_0": {"score": ["0.5"]}}, "v1_0: score is .*, no list of numbers"),
+        ({"v1_0": {"score": [5]}}, "v1_0: score is .5., no list of numbers"),
+        ({"v1_0": {"score": [-0.1]}}, "v1_0: score is .-0.1., no list of numbers"),
+        ({"v1_0": {"score": [10**400]}}, "v1_0: score is .1000"),
         ({"v1_0": {"score": [0.0], "content": [0.0]}}, "v1_0: content is no list of 1 texts"),
         ({"v1_0": {"score": [0.0], "content": []}}, "v1_0: content is no list of 1 texts"),
         ({"v1_0": {"score": [0.0], "model": "gpt-4"}}, "v1_0: model is no list of 1 texts"),
@@ -485,10 +512,16 @@ def test_absent_files_are_named_with_the_remedy(tmp_path: Path, data_dir: Path) 
     assert mmvet.protocol()["judge_prompt_sha256"].startswith("d1b3e0a5")
 
 
+def test_a_damaged_prompt_is_named(mmvet: MMVet, data_dir: Path) -> None:
+    (data_dir / "mmvet" / "judge_prompt.txt").write_bytes(b"Grade \xff")
+    with pytest.raises(BadRecordError, match=r"judge_prompt\.txt: the file cannot be read .*fetch"):
+        mmvet.judge_requests(mmvet.items()[0], [Response("v1_0", "", "x")])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"runs": 0}, r"mmvet\.runs is 0"),
+        ({"judge_runs": 0}, r"mmvet\.judge_runs is 0"),
         ({"max_new_tokens": 0}, r"mmvet\.max_new_tokens is 0"),
         ({"bard_set": True}, r"mmvet\.bard_set"),
     ],
@@ -506,8 +539,8 @@ def test_official_files_are_scored_by_command(
     arguments = ["--benchmark", "mmvet", "--responses", str(answers), "--judgments", str(path)]
     arguments += ["--data-dir", str(data_dir), "--json"]
     assert score_command.main(arguments) == 2
-    assert "--set mmvet.runs=2" in capsys.readouterr().err
-    assert score_command.main([*arguments, "--set", "mmvet.runs=2"]) == 0
+    assert "--set mmvet.judge_runs=2" in capsys.readouterr().err
+    assert score_command.main([*arguments, "--set", "mmvet.judge_runs=2"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["metrics"]["total"]["value"] == 75
     assert result["metrics"]["std"]["value"] == 25

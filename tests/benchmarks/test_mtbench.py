@@ -25,8 +25,9 @@ from benchmarks.base import (
     ScoreRow,
     ScoreStatus,
 )
+from benchmarks.judge_runs import run_id
 from benchmarks.mtbench import MTBench, prompt_name
-from benchmarks.mtbench_files import judgment_id
+from benchmarks.mtbench_files import turn_id
 from harness.judging import JudgePart, questions_of
 from harness.scoring import measure
 from harness.store import Log
@@ -60,11 +61,11 @@ def answers(item: Item, first: str = "One.", second: str = "Two.") -> list[Respo
 
 
 def reply(item: Item, turn: int, raw: str, run: int = 1) -> Judgment:
-    return Judgment(judgment_id(item.id, turn, run), item.id, "", OK, raw=raw)
+    return Judgment(run_id(turn_id(item.id, turn), run), item.id, "", OK, raw=raw)
 
 
 def failed(item: Item, turn: int) -> Judgment:
-    return Judgment(judgment_id(item.id, turn, 1), item.id, "", FAILED, error="timed out")
+    return Judgment(turn_id(item.id, turn), item.id, "", FAILED, error="timed out")
 
 
 def metrics_of(mtbench: MTBench, rows: Sequence[ScoreRow]) -> Mapping[str, Metric]:
@@ -105,17 +106,16 @@ def test_temperatures_are_those_of_the_category(mtbench: MTBench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("required", "rule", "temperature"),
-    [(0.3, "record", 0.3), (0.3, "category", 0.7), (0, "record", 0), (0.00001, "record", 0)],
+    ("required", "temperature"), [(0.3, 0.3), (0, 0), (0.00001, 0), (0.0001, 0.0001)]
 )
 def test_a_record_may_require_a_temperature(
-    tmp_path: Path, required: float, rule: str, temperature: float
+    tmp_path: Path, required: float, temperature: float
 ) -> None:
     records = questions()
     records[0]["required_temperature"] = required
     records[1]["category"] = "arena-hard-200"
     written(tmp_path / "mtbench" / "question.jsonl", records)
-    mtbench = MTBench("official", tmp_path, temperature=rule)
+    mtbench = MTBench("official", tmp_path)
     first, second = (mtbench.request(item) for item in mtbench.items()[:2])
     assert first is not None
     assert second is not None
@@ -131,7 +131,6 @@ def test_options(data_dir: Path) -> None:
         ({"max_new_tokens": 0}, "max_new_tokens is 0; give at least 1"),
         ({"judge_runs": 0}, "judge_runs is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"temperature": "hot"}, "temperature is 'hot'; choose record or category"),
         ({"answers": "raw"}, "choose generated or recorded"),
     ]
     for options, message in refused:
@@ -147,7 +146,7 @@ def test_what_an_answer_depends_on_is_in_the_protocol(mtbench: MTBench, data_dir
     same = MTBench("official", data_dir, judge_runs=3, model="m")
     assert asked(mtbench) == asked(same)
     assert json.dumps(mtbench.protocol())
-    others: list[dict[str, Any]] = [{"seed": 1}, {"max_new_tokens": 9}, {"temperature": "category"}]
+    others: list[dict[str, Any]] = [{"seed": 1}, {"max_new_tokens": 9}]
     for other in others:
         assert asked(mtbench) != asked(MTBench("official", data_dir, **other))
 
@@ -212,7 +211,7 @@ def test_repeated_judging_asks_the_same_again(data_dir: Path, tmp_path: Path) ->
     mtbench = MTBench("official", data_dir, judge_runs=3)
     item = mtbench.items()[0]
     requests = mtbench.judge_requests(item, answers(item))
-    ids = ["81", "81/run2", "81/run3", "81#2", "81#2/run2", "81#2/run3"]
+    ids = ["81", "81#run2", "81#run3", "81#2", "81#2#run2", "81#2#run3"]
     assert [request.id for request in requests] == ids
     assert len({request.key for request in requests}) == 2
     log = Log(tmp_path / "judgments.jsonl", Judgment)

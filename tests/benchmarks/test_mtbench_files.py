@@ -152,10 +152,15 @@ def test_the_score_on_file_counts_and_a_contradiction_is_told(
 def test_a_judgment_that_comes_twice_counts_twice(mtbench: MTBench, tmp_path: Path) -> None:
     records = [judged(81, 1, f"[[{n}]]") for n in (1, 4)] + [judged(81, 2, "[[7]]")]
     read = mtbench.read_judgments([written(tmp_path / "j.jsonl", records)])
-    assert [judgment.request_id for judgment in read] == ["81", "81/run2", "81#2"]
+    assert [judgment.request_id for judgment in read] == ["81", "81#run2", "81#2"]
     item = mtbench.items()[0]
     row = mtbench.score(item, [Response("81", "", "x"), Response("81#2", "", "y")], read)
     assert (row.values["turn_1_n"], row.values["turn_1_sum"]) == (2, 5)
+
+
+def test_a_file_without_judgments_is_refused(mtbench: MTBench, tmp_path: Path) -> None:
+    with pytest.raises(BadRecordError, match=r"j\.jsonl: there is no judgment in it"):
+        mtbench.read_judgments([written(tmp_path / "j.jsonl", [])])
 
 
 def test_one_model_of_several_is_chosen(data_dir: Path, tmp_path: Path) -> None:

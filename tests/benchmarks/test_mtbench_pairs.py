@@ -55,9 +55,21 @@ def test_the_second_game_has_the_answers_exchanged() -> None:
         ("error", "model_1", "error"),
         ("tie", "error", "error"),
         ("error", "error", "error"),
+        ("A", "A", "model_2"),
+        ("A", "B", "tie"),
+        ("Tie", "Tie", "model_2"),
+        ("", "", "model_2"),
+        ("A", "model_1", "tie"),
+        ("A", "error", "error"),
+        (None, None, "tie"),
+        (None, "model_1", "tie"),
+        ("tie", None, "tie"),
+        (None, "error", "error"),
+        (["tie"], ["tie"], "model_2"),
     ],
 )
-def test_both_games_decide(first: str, second: str, outcome: str) -> None:
+def test_both_games_decide(first: Any, second: Any, outcome: str) -> None:
+    """What is no winner counts as oddly as in the script."""
     assert Match("a", "b", (first, second)).outcome == outcome
 
 
@@ -97,20 +109,14 @@ def test_games_are_read_by_winner_or_by_judgment(tmp_path: Path) -> None:
         game(g1_judgment="[[A]]", g2_judgment="[[B]]"),
         game(g1_judgment="[[A]]", g2_judgment="[[A]]"),
         game(g1_judgment="$ERROR$", g2_judgment="[[A]]"),
+        game(g1_winner=None, g2_winner=None, g1_judgment="[[A]]", g2_judgment="[[B]]"),
+        game(),
     ]
     matches = read_games([written(tmp_path / "gpt-4_pair.jsonl", records)])
-    assert [found.outcome for found in matches] == ["tie", "model_1", "tie", "error"]
+    assert [found.outcome for found in matches] == ["tie", "model_1", "tie", "error", "tie", "tie"]
 
 
-@pytest.mark.parametrize(
-    ("record", "message"),
-    [
-        (game(g1_winner="model_1"), "line 1: g2_winner is None"),
-        (game(g1_winner="A", g2_winner="tie"), "g1_winner is 'A'.*Write one of model_1, model_2"),
-        (game(g1_winner=["tie"], g2_winner="tie"), r"g1_winner is \['tie'\]"),
-        (game(model_2=None, g1_winner="tie", g2_winner="tie"), "model_1 or model_2 is no name"),
-    ],
-)
-def test_bad_games(tmp_path: Path, record: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadRecordError, match=message):
+def test_a_model_without_a_name_is_refused(tmp_path: Path) -> None:
+    record = game(model_2=None, g1_winner="tie", g2_winner="tie")
+    with pytest.raises(BadRecordError, match="line 1: model_1 or model_2 is no name"):
         read_games([written(tmp_path / "gpt-4_pair.jsonl", [record])])

@@ -87,6 +87,28 @@ def _reviewed(folder: Path) -> list[Reviewed]:
     ]
 
 
+def _of_the_same_questions(files: Sequence[Reviewed]) -> list[list[Reviewed]]:
+    """Files that are several reviews, each with a score."""
+    found: dict[str, list[Reviewed]] = {}
+    for file in files:
+        if _number(file.expected["all"]["relative_score"]) is not None:
+            found.setdefault(json.dumps(_questions(file)), []).append(file)
+    return [several for several in found.values() if len(several) > 1]
+
+
+def _questions(file: Reviewed) -> list[Mapping[str, Any]]:
+    """Made from the reviews, so that it does not matter which questions these are."""
+    return [
+        {
+            "question_id": review["question_id"],
+            "image": "001.jpg",
+            "text": "What?",
+            "category": review.get("category", "conv").removeprefix(PREFIX),
+        }
+        for review in (record.fields for record in read_records(file.path))
+    ]
+
+
 def _cases(folder: Path) -> list[Case]:
     return [
         Case(path.name, content)
@@ -103,6 +125,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "reviewed" in metafunc.fixturenames:
         files = _reviewed(folder) if folder else []
         metafunc.parametrize("reviewed", files, ids=lambda case: case.path.name)
+    if "several" in metafunc.fixturenames:
+        groups = _of_the_same_questions(_reviewed(folder)) if folder else []
+        metafunc.parametrize("several", groups, ids=lambda files: files[0].path.name)
     if "case" in metafunc.fixturenames:
         cases = _cases(folder) if folder else []
         metafunc.parametrize("case", cases, ids=lambda case: case.name)
@@ -156,51 +181,28 @@ def test_replies_are_read_as_officially(parsed: Mapping[str, Any]) -> None:
 # Recorded reviews
 
 
-@pytest.fixture
-def reviews(reviewed: Reviewed) -> Sequence[Mapping[str, Any]]:
-    return [record.fields for record in read_records(reviewed.path)]
-
-
-def test_summaries_are_the_official_ones(
-    reviewed: Reviewed, reviews: Sequence[Mapping[str, Any]], tmp_path: Path
-) -> None:
-    """Over questions made from the reviews, so that it does not matter which these are."""
-    questions = [
-        {
-            "question_id": review["question_id"],
-            "image": "001.jpg",
-            "text": "What?",
-            "category": review.get("category", "conv").removeprefix(PREFIX),
-        }
-        for review in reviews
-    ]
-    benchmark = LLaVABench("official", _data(tmp_path, questions))
+def test_summaries_are_the_official_ones(reviewed: Reviewed, tmp_path: Path) -> None:
+    benchmark = LLaVABench("official", _data(tmp_path, _questions(reviewed)))
     rows, metrics = score(benchmark, by_item(benchmark.read_judgments([reviewed.path])))
     _check_summary(metrics, reviewed.expected)
-    for row, review in zip(rows, reviews, strict=True):
+    for row, record in zip(rows, read_records(reviewed.path), strict=True):
         (pair,) = row.details["pairs"]
-        assert _same([float(x) for x in pair], review.get("tuple", review.get("score")))
+        assert _same(
+            [float(x) for x in pair], record.fields.get("tuple", record.fields.get("score"))
+        )
 
 
 def test_several_reviews_have_the_mean_of_their_scores(
-    pytestconfig: pytest.Config, parity_data_dir: Path
+    several: Sequence[Reviewed], tmp_path: Path
 ) -> None:
-    folder = _folder(pytestconfig)
-    assert folder is not None
-    items = {item.id for item in LLaVABench("official", parity_data_dir).items()}
-    files = [
-        case.path
-        for case in _reviewed(folder)
-        if {str(r.fields.get("question_id")) for r in read_records(case.path)} == items
-    ]
-    if len(files) < 2:
-        pytest.skip("there are no several reviews of the official questions")
-    benchmark = LLaVABench("official", parity_data_dir, runs=len(files))
-    _, metrics = score(benchmark, by_item(benchmark.read_judgments(files)))
-    expected = {case.path: case.expected["all"]["relative_score"] for case in _reviewed(folder)}
-    printed = [metrics["", f"relative_score_run_{n}"].value or 0 for n in range(1, len(files) + 1)]
-    assert [round(value, 1) for value in printed] == [expected[path] for path in files]
-    assert metrics["", "relative_score"].value == pytest.approx(sum(printed) / len(printed))
+    data_dir = _data(tmp_path, _questions(several[0]))
+    benchmark = LLaVABench("official", data_dir, judge_runs=len(several))
+    paths = [file.path for file in several]
+    _, metrics = score(benchmark, by_item(benchmark.read_judgments(paths)))
+    found = [metrics["", f"relative_score_run_{n}"].value or 0 for n in range(1, len(paths) + 1)]
+    expected = [file.expected["all"]["relative_score"] for file in several]
+    assert [round(value, 1) for value in found] == expected
+    assert metrics["", "relative_score"].value == pytest.approx(sum(found) / len(found))
 
 
 # From questions to summary

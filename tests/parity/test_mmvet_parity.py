@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from benchmarks.base import JudgmentStatus, Metric, ScoreRow
 from benchmarks.mmvet import MMVet
+from harness.show import number
 from tests.scripted import Session, ask, by_item, score
 
 Metrics = Mapping[tuple[str, str], Metric]
@@ -92,8 +92,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _printed(metric: Metric) -> str:
-    """As the script rounds and its table prints."""
-    return "nan" if metric.value is None else str(float(np.round(metric.value, 1)))
+    """As our table prints it, which must be what the script prints."""
+    return "nan" if metric.value is None else number(metric.value, metric)
 
 
 def _check_tables(expected: Mapping[str, Any], metrics: Metrics, n_runs: int) -> None:
@@ -122,13 +122,13 @@ def data_dir(parity_data_dir: Path) -> Path:
 
 
 def test_tables_are_the_official_ones(data_dir: Path, graded: Case) -> None:
-    mmvet = MMVet("official", data_dir, runs=graded.n_runs)
+    mmvet = MMVet("official", data_dir, judge_runs=graded.n_runs)
     _, metrics = score(mmvet, by_item(mmvet.read_judgments([graded.path])))
     _check_tables(graded.expected, metrics, graded.n_runs)
 
 
 def test_every_item_keeps_its_official_scores(data_dir: Path, graded: Case) -> None:
-    mmvet = MMVet("official", data_dir, runs=graded.n_runs)
+    mmvet = MMVet("official", data_dir, judge_runs=graded.n_runs)
     rows, _ = score(mmvet, by_item(mmvet.read_judgments([graded.path])))
     grades = json.loads(graded.path.read_text(encoding="utf-8"))
     for row in rows:
@@ -152,7 +152,7 @@ def mmvet(scripted: Case, tmp_path: Path) -> MMVet:
     }
     (folder / "mm-vet.json").write_text(json.dumps(questions), encoding="utf-8")
     (folder / "judge_prompt.txt").write_text("Grade.\n\nQuestion | …\n", encoding="utf-8")
-    return MMVet("official", folder.parent, runs=scripted.n_runs)
+    return MMVet("official", folder.parent, judge_runs=scripted.n_runs)
 
 
 @pytest.fixture
@@ -212,7 +212,12 @@ def test_stored_grades_end_where_the_session_did(
     """The grade file that the script would have written holds the same official numbers."""
     items = scripted.expected["items"]
     grades = {
-        item["id"]: {**item["expected"], "model": ["gpt-4"] * scripted.n_runs} for item in items
+        item["id"]: {
+            "model": ["gpt-4"] * scripted.n_runs,
+            "content": item["expected"]["content"],
+            "score": [float(score) for score in item["expected"]["score"]],
+        }
+        for item in items
     }
     path = tmp_path / "grades.json"
     path.write_text(json.dumps(grades), encoding="utf-8")

@@ -7,8 +7,8 @@ Cases are found by their form, so that another folder of the same form can be gi
 * ``*rating_parse*.json``, ``*verdict_parse*.json``: lists of judgments with what was "expected" of
   them; "raises X" where the official parser stops with an exception;
 * ``*judge_requests*.json``: what the official script sends to its judge for some answers;
-* ``NAME.jsonl`` with ``NAME_expected.json``: judgments with each model's means, or games of pairs
-  with each model's win rates.
+* ``NAME.jsonl`` with ``NAME_expected.json``: judgments with each model's means, which may lack the
+  judge's texts, or games of pairs with each model's win rates.
 
 Judgments go the way of a user's: ``read_judgments``, ``score_items``, ``measure``.
 """
@@ -35,10 +35,10 @@ from harness.scoring import measure, score_items
 
 @dataclass(frozen=True)
 class Case:
-    """A file of records and what the official script makes of it."""
+    """A file of records and what the official script makes of each model in it."""
 
     path: Path
-    expected: Mapping[str, Any]
+    expected: Mapping[str, Mapping[str, Any]]
 
     @property
     def fields(self) -> frozenset[str]:
@@ -71,7 +71,8 @@ def _cases(folder: Path, *fields: str) -> list[Case]:
     for path in sorted(folder.rglob("*.jsonl")):
         beside = path.with_name(f"{path.stem}_expected.json")
         if beside.is_file():
-            case = Case(path, json.loads(beside.read_text(encoding="utf-8")))
+            content = json.loads(beside.read_text(encoding="utf-8"))
+            case = Case(path, content.get("expected", content))
             found += [case] if case.fields.issuperset(fields) else []
     return found
 
@@ -79,8 +80,8 @@ def _cases(folder: Path, *fields: str) -> list[Case]:
 def _model_cases(folder: Path) -> list[ModelCase]:
     return [
         ModelCase(case.path, model, expected)
-        for case in _cases(folder, "judgment", "score", "turn", "model")
-        for model, expected in case.expected.get("expected", case.expected).items()
+        for case in _cases(folder, "score", "turn", "model")
+        for model, expected in case.expected.items()
     ]
 
 
@@ -91,6 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "decided": lambda: _listed(folder, "*verdict_parse*.json") if folder else [],
         "asked": lambda: _listed(folder, "*judge_requests*.json") if folder else [],
         "judged": lambda: _model_cases(folder) if folder else [],
+        "told": lambda: _cases(folder, "judgment", "score", "judge") if folder else [],
         "played": lambda: _cases(folder, "model_1", "model_2") if folder else [],
     }
     for name, find in of_kind.items():
@@ -159,7 +161,7 @@ def test_means_are_the_official_ones(parity_data_dir: Path, judged: ModelCase) -
     metrics = {m.name: m.value for m in measure(mtbench, rows) if not m.split}
     for name, official in (("turn_1", "turn1"), ("turn_2", "turn2"), ("average", "average")):
         wanted = judged.expected.get(official)
-        if wanted is None or math.isnan(wanted):
+        if wanted is None or math.isnan(float(wanted)):
             assert metrics[name] is None
         else:
             assert metrics[name] == pytest.approx(wanted, rel=1e-14, abs=0)
@@ -169,17 +171,17 @@ def test_means_are_the_official_ones(parity_data_dir: Path, judged: ModelCase) -
         assert n_dropped == judged.expected["n_dropped"]
 
 
-def test_every_judgment_is_parsed_to_the_score_on_file(judged: ModelCase) -> None:
-    for record in read_records(judged.path):
+def test_every_judgment_is_parsed_to_the_score_on_file(told: Case) -> None:
+    for record in read_records(told.path):
         fields = record.fields
         rating = read_rating(fields["judgment"]).rating
         assert (-1 if rating is None else rating) == fields["score"], f"line {record.line}"
 
 
-def test_judgments_are_by_the_prompts_that_we_use(parity_data_dir: Path, judged: ModelCase) -> None:
+def test_judgments_are_by_the_prompts_that_we_use(parity_data_dir: Path, told: Case) -> None:
     mtbench = MTBench("official", parity_data_dir)
     category_of = {item.reference["question_id"]: item.split for item in mtbench.items()}
-    for record in read_records(judged.path):
+    for record in read_records(told.path):
         name = prompt_name(category_of[record.fields["question_id"]], record.fields["turn"])
         assert record.fields["judge"][1] == name
 
