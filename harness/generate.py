@@ -10,6 +10,7 @@ from functools import partial
 from benchmarks.base import (
     Benchmark,
     Item,
+    JudgeRequest,
     PictureError,
     Request,
     Response,
@@ -113,7 +114,7 @@ def open_requests(part: Part) -> list[Request]:
                     break
                 earlier.append(Response.failed(request.id, "", "not answered yet"))
                 continue
-            if response.key != _key(request):
+            if response.key != key_of(request):
                 raise MixedRunError(
                     f"{part.log.path}: the answer to {request.id} was given to another prompt, picture or "
                     "decoding than the one asked now. Use another --out, or bring back the data that it "
@@ -123,7 +124,7 @@ def open_requests(part: Part) -> list[Request]:
     return found
 
 
-def _key(request: Request) -> str:
+def key_of(request: Request | JudgeRequest) -> str:
     """The request's key; empty when one of its pictures is absent."""
     try:
         return request.key

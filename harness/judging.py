@@ -23,6 +23,7 @@ from benchmarks.base import (
     ResponseStatus,
     sha256_of,
 )
+from harness.generate import key_of
 from harness.judges.base import Judge, Judged, Question, unread
 from harness.store import Log, MixedRunError
 
@@ -57,7 +58,7 @@ def questions_of(part: JudgePart) -> Iterator[Question]:
             continue
         n_same: Counter[str] = Counter()
         for request in part.benchmark.judge_requests(item, turns):
-            key = _key(request)
+            key = key_of(request)
             yield Question(request, part.benchmark, sample=n_same[key])
             n_same[key] += 1
 
@@ -66,14 +67,6 @@ def _answered(benchmark: Benchmark, item: Item, turns: Sequence[Response]) -> bo
     if not turns or any(turn.status is not ResponseStatus.OK for turn in turns):
         return False
     return benchmark.request(item, turns) is None
-
-
-def _key(request: JudgeRequest) -> str:
-    """The request's key; empty when one of its pictures is absent."""
-    try:
-        return request.key
-    except PictureError:
-        return ""
 
 
 def open_questions(part: JudgePart, judge: Judge, *, rejudge: bool = False) -> list[Question]:
@@ -107,7 +100,7 @@ def _stranger(question: Question, stored: Judgment, model: str) -> str:
     judged_by = stored.meta.get("judge", stored.model)
     if judged_by != model:
         return f"{stored.request_id} was judged by {judged_by}, and {model} is asked now"
-    if stored.key != _key(question.request):
+    if stored.key != key_of(question.request):
         return f"{stored.request_id} was judged by another prompt, decoding or answer than now"
     return ""
 
@@ -193,7 +186,7 @@ def _read_again(part: JudgePart) -> int:
         stored = part.log.records.get(question.request.id)
         if stored is None or stored.status is JudgmentStatus.JUDGE_ERROR:
             continue
-        if stored.key != _key(question.request):
+        if stored.key != key_of(question.request):
             continue
         n_attempts = max(1, len(stored.meta.get("attempts", ())))
         values = part.benchmark.read_reply(question.attempt(n_attempts), stored.raw)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from harness.controls import Change, Control, change_for
 from harness.dry_run import describe
 from harness.env import remedy
 from harness.generate import Part, generate, limited, open_requests, turns_of
-from harness.judges.base import JudgeStoppedError, judge_label
+from harness.judges.base import JudgeStoppedError, judge_label, now
 from harness.judging import JudgePart, judge, judgments_of, models_used, open_questions
 from harness.scoring import measure, score_items
 from harness.show import Progress, markdown, print_reliance, print_table
@@ -214,10 +214,6 @@ def _session(config: RunConfig, folder: RunFolder) -> Iterator[dict[str, Any]]:
             folder.note_session({**session, "finished": now()})
 
 
-def now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-
-
 def load_engine(config: RunConfig, jobs: Sequence[Job], console: Console) -> Engine:
     """The engine, ready to answer these jobs' requests. Raises PlumblineError."""
     from rich.text import Text
@@ -313,9 +309,9 @@ def _score(config: RunConfig, jobs: Sequence[Job], folder: RunFolder, console: C
     if config.control:
         print_reliance(console, config.control, reliance, tables)
     finished = (ScoreStatus.SCORED, ScoreStatus.WITHHELD)
-    n_failed = sum(row.status not in finished for r in results for row in r.rows)
-    _what_next(config, console, n_failed)
-    return FAILED if n_failed else DONE
+    lacking = Counter(row.status for r in results for row in r.rows if row.status not in finished)
+    _what_next(config, console, lacking)
+    return FAILED if lacking else DONE
 
 
 def _score_job(job: Job, config: RunConfig, folder: RunFolder) -> Result:
@@ -357,12 +353,12 @@ def _reliance(
     return found
 
 
-def _what_next(config: RunConfig, console: Console, n_failed: int) -> None:
-    if n_failed:
-        console.print(
-            f"{n_failed:,} items have no score; the same command asks the failed ones again.",
-            style="yellow",
-        )
+def _what_next(config: RunConfig, console: Console, lacking: Counter[ScoreStatus]) -> None:
+    if lacking:
+        listed = ", ".join(f"{n:,} {status}" for status, n in sorted(lacking.items()))
+        is_asked = lacking.keys() - {ScoreStatus.UNPARSED}  # what was replied stays
+        again = "; the same command asks the failed ones again" if is_asked else ""
+        console.print(f"{lacking.total():,} items have no score ({listed}){again}.", style="yellow")
     console.print(f"The run is in {config.out} (summary.md has every metric).", soft_wrap=True)
     if config.is_embedded and config.suite:
         whole = (name for name, members in SUITES.items() if members == config.suite)

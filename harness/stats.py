@@ -260,7 +260,8 @@ def paired_difference(
 
 
 def _interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Interval:
-    """Percentile interval over the defined replicates.
+    """Percentile interval over the defined replicates, R of them: its ends are numbers (R + 1) p in
+    their order. Without the 1 an interval of few replicates covers too little.
 
     There is none for fewer than two groups (nothing varies between resamples), nor when more than
     MAX_UNDEFINED_SHARE of the replicates are undefined. Fewer are left out with a note.
@@ -275,7 +276,7 @@ def _interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Inter
         share = n_undefined / len(replicates)
         return Interval(None, None, f"no interval: undefined in {share:.0%} of the resamples")
     tail = (1 - confidence) / 2
-    low, high = (float(end) for end in np.quantile(defined, [tail, 1 - tail]))
+    low, high = map(float, np.quantile(defined, [tail, 1 - tail], method="weibull"))
     notes = []
     if n_undefined:
         notes.append(

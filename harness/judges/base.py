@@ -132,7 +132,7 @@ class Judge(Protocol):
 
 
 def now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
 
 
 def prompt_sha256(messages: Sequence[Message]) -> str:

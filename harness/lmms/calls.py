@@ -52,6 +52,9 @@ def calling(seed: str = "") -> Iterator[None]:
     """Around every call: nothing is printed, and chance starts at ``seed`` (some tasks guess at random).
 
     Truncated pictures are decoded as far as they go, which is lmms-eval's choice and not ours.
+
+    Raises:
+        RuntimeError: the task wants to end the process, as some do where a file is missing.
     """
     from PIL import ImageFile
 
@@ -63,6 +66,8 @@ def calling(seed: str = "") -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
+    except SystemExit as error:
+        raise RuntimeError(str(error)) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
         random.setstate(state)

@@ -78,6 +78,9 @@ metric_list:
   - {metric: exact, aggregation: mean, higher_is_better: true}
   - {metric: submission, aggregation: !function utils.submission, higher_is_better: true}
   - {metric: broken, aggregation: !function utils.broken, higher_is_better: true}
+  - {metric: huge, aggregation: !function utils.huge, higher_is_better: true}
+  - {metric: ending, aggregation: !function utils.ending, higher_is_better: true}
+  - {metric: notes, aggregation: !function utils.noted, higher_is_better: true}
 """,
     "pocket_choice": """
 output_type: multiple_choice
@@ -96,6 +99,8 @@ metric_list: [{metric: judged, aggregation: mean, higher_is_better: true}]
 }
 
 UTILS = """
+import sys
+
 import requests
 
 
@@ -168,7 +173,10 @@ def faulty(doc, results):
     number = doc["question_id"]
     if number == 1:
         raise KeyError("no such category")
-    return {"exact": None if number == 2 else 1, "submission": number, "broken": number}
+    if number == 3:
+        sys.exit("there is no film")
+    given = dict.fromkeys(("submission", "broken", "huge", "ending"), number)
+    return {**given, "exact": None if number == 2 else 1, "notes": {"of": [number]}}
 
 
 def submission(results, args):
@@ -180,6 +188,20 @@ def submission(results, args):
 
 def broken(results):
     return results["all"]
+
+
+def huge(results):
+    return 10**400
+
+
+def ending(results):
+    sys.exit(1)
+
+
+def noted(results):
+    for result in results:
+        result["of"].append(1)
+    return sum(len(result["of"]) for result in results) / len(results)
 
 
 def different(doc, results):

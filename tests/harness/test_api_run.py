@@ -101,6 +101,32 @@ def test_a_run_says_who_answered_and_resumes_without_a_question(
     assert "nothing was asked" in capsys.readouterr().err
 
 
+def test_later_stages_name_the_model_that_answered(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(command(serve(kind=Oracle).url, tmp_path, "--stages", "generate")) == 0
+    for named in ((), ("--ckpt", "somewhere/else")):
+        arguments = (*named, *POPE, "--out", str(tmp_path), "--stages", "score")
+        assert run.main(arguments) == 0
+        assert capsys.readouterr().out.startswith("api:parrot ")
+        assert info(tmp_path)["sessions"][-1]["ckpt"] == "api:parrot"
+
+
+def test_names_from_outside_are_shown_as_they_are(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = serve(kind=Oracle)
+    server.model = "parrot[/b]\ufffd"
+    renamed = says("Yes", model="parrot[/b]")
+    server.react = lambda *_: renamed  # type: ignore[method-assign]
+    out = tmp_path / "run[/i]"
+    ckpt = ("--ckpt", "api:parrot[/b]\udcff")
+    assert run.main([*command(server.url, out), *ckpt]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("api:parrot[/b]?")
+    assert str(out) in shown
+
+
 def test_faults_that_pass_leave_no_trace_in_the_answers(serve: Serve, tmp_path: Path) -> None:
     kinds = ("rate_limit", "error", "empty", "html", "half_json", "broken")
     faults = FaultPlan(0.3, kinds=kinds, retry_after="0.01")
@@ -137,7 +163,7 @@ def test_what_fails_is_no_answer_and_is_asked_again(
     hasty = ("--retries", "0", "--concurrency", "1")
     assert run.main(command(server.url, tmp_path / "run", *hasty)) == 1
     told = capsys.readouterr()
-    assert "items have no score; the same command asks the failed ones again" in told.out
+    assert "generation_error); the same command asks the failed ones again" in told.out
     failed = [record for record in records(tmp_path / "run") if record["status"] != "ok"]
     assert failed
     assert all(reason in record["error"] and record["text"] == "" for record in failed)
@@ -267,7 +293,13 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
         (["--ckpt", "api:m", "--trust-remote-code"], "--trust-remote-code says how"),
         (["--ckpt", "api:m", "--base-url", "127.0.0.1:8000"], "http://HOST:PORT/v1"),
         (["--ckpt", "api:m", "--base-url", "http://[::1"], "http://HOST:PORT/v1"),
+        (["--ckpt", "api:m", "--base-url", "http://h:99999/v1"], "http://HOST:PORT/v1"),
+        (["--ckpt", "api:m", "--base-url", "http://h:port/v1"], "http://HOST:PORT/v1"),
+        (["--ckpt", "api:m", "--base-url", "http://h/v1\n"], "http://HOST:PORT/v1"),
+        (["--ckpt", "api:m", "--base-url", "http://\u2025/v1"], "http://HOST:PORT/v1"),
+        (["--ckpt", "api:m", "--base-url", "http://me:secret@h:port/v1"], "http://HOST:PORT/v1"),
         (["--ckpt", "api:m", "--base-url", "http://me:secret@h/v1"], "no name, password"),
+        (["--ckpt", "api:m", "--base-url", "http://h/v1#secret"], "no name, password"),
         (["--ckpt", "api:m", "--key-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE"),
     ],
 )

@@ -106,6 +106,7 @@ def test_a_missing_extra_ends_with_2_and_the_command_that_brings_it(tmp_path, mo
     [
         (["--suite", "lmms:"], "name a task"),
         (["--suite", "lmms:mme", "--lmms-include", "no/such/folder"], "no/such/folder"),
+        (["--suite", "pope", "--lmms-include", "."], "--suite lmms:TASK"),
         (["--suite", "lmms:mme", "--set", "lmms.model=qwen_vl"], "known: model_name"),
         (["--suite", "lmms:mme", "--set", "lmms.prompts=bare"], "chat, simple"),
         (["--suite", "pope", "--set", "lmms.model_name=x"], "lmms is not part of this run"),
@@ -371,14 +372,17 @@ def test_what_a_task_fails_on_is_a_status_and_the_rest_is_scored(folder, tmp_pat
     monkeypatch.chdir(tmp_path)
     assert started(folder, "pocket_faulty", tmp_path / "run") == 1
     rows = scores(tmp_path / "run", "pocket_faulty")
-    assert rows["status"].value_counts().to_dict() == {"scored": 46, "unparsed": 2}
+    assert rows["status"].value_counts().to_dict() == {"scored": 45, "unparsed": 3}
     assert "KeyError: 'no such category'" in json.loads(rows["details"][1])["reason"]
     assert "exact is None" in json.loads(rows["details"][2])["reason"]
+    assert "there is no film" in json.loads(rows["details"][3])["reason"]
     found = metrics(tmp_path / "run", "pocket_faulty")
     assert found["exact"]["value"] == 1
-    assert (found["submission"]["value"], found["submission"]["low"]) == (46, None)
-    assert found["broken"]["value"] is None
-    assert "its aggregation failed" in found["broken"]["note"]
+    assert (found["submission"]["value"], found["submission"]["low"]) == (45, None)
+    for name in ("broken", "huge", "ending"):
+        assert found[name]["value"] is None
+        assert "its aggregation failed" in found[name]["note"]
+    assert [found["notes"][end] for end in ("value", "low", "high")] == [2, 2, 2]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

@@ -6,7 +6,15 @@ import pytest
 from rich.console import Console
 
 from benchmarks.base import Metric
-from harness.show import Progress, interval, markdown, number, print_reliance, print_table
+from harness.show import (
+    Progress,
+    consoles,
+    interval,
+    markdown,
+    number,
+    print_reliance,
+    print_table,
+)
 from harness.stats import Difference
 
 
@@ -35,6 +43,19 @@ def test_numbers_have_the_decimals_of_their_metric(display, value, shown):
 def test_an_interval_has_the_decimals_of_its_value():
     assert interval(metric(13.3, 0.3, 25.4, display="points")) == "0.3 – 25.4"
     assert interval(metric(1.2, 0.95, 1.4, display="number")) == "0.95 – 1.40"
+
+
+def test_what_an_encoding_lacks_is_no_reason_to_fail(monkeypatch):
+    for name in ("ascii", "latin-1", "utf-8"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=name)
+        monkeypatch.setattr("sys.stdout", stream)
+        out, _ = consoles()
+        print_table(out, "[/b] \ud83d", {"POPE": [metric(0.5)]}, ["judged by [red]gpt\udcff"])
+        stream.flush()
+        shown = stream.buffer.getvalue().decode(name)
+        assert shown.startswith("[/b] ?")
+        assert "50.0" in shown
+        assert "judged by [red]gpt?" in shown
 
 
 def narrow():

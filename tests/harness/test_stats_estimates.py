@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.base import Estimate, MetricSpec, ScoreRow, ScoreStatus
+from harness.resampling import bootstrap_sums
 from harness.stats import evaluate, paired_difference
 
 N_RESAMPLES = 300
@@ -68,6 +69,21 @@ def test_it_takes_no_more_resamples_than_are_asked_for() -> None:
     (few,) = evaluate([ESTIMATE], rows, n_resamples=20)
     (summed,) = evaluate([SUMS], rows, n_resamples=20)
     assert (few.low, few.high) == pytest.approx((summed.low, summed.high))
+
+
+@given(st.lists(st.integers(-99, 99), min_size=2, max_size=20))
+def test_39_resamples_give_their_least_and_their_greatest(numbers: list[int]) -> None:
+    """These are numbers 1 and 39 of 40 x 0.025 and 40 x 0.975: few resamples do not shorten it."""
+    rows = _rows([(f"g{number}", x) for number, x in enumerate(numbers)])
+    (interval,) = evaluate([SUMS], rows, n_resamples=39)
+    means = [float(x / n) for x, n in bootstrap_sums(_table(numbers), n_resamples=39, seed=0)]
+    assert (interval.low, interval.high) == pytest.approx((min(means), max(means)))
+
+
+def _table(numbers: Sequence[int]) -> np.ndarray:
+    """Sums by group, sorted by name: of the numbers, and of how many there are."""
+    by_name = sorted((f"g{index}", x) for index, x in enumerate(numbers))
+    return np.array([[x, 1] for _, x in by_name], dtype=float)
 
 
 def test_rows_come_in_the_order_of_the_items_with_float_counts() -> None:

@@ -18,6 +18,11 @@ def test_retry_after_is_read(text: str, seconds: float | None) -> None:
     assert read_retry_after({"retry-after": text}) == seconds
 
 
+@pytest.mark.parametrize("zone", ["+99999999999999999", "-99999999999999999"])
+def test_a_date_that_cannot_be_says_nothing(zone: str) -> None:
+    assert read_retry_after({"retry-after": f"Wed, 21 Oct 2015 07:28:00 {zone}"}) is None
+
+
 def test_a_past_date_asks_for_no_patience() -> None:
     assert read_retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
 

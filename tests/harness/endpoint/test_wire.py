@@ -37,8 +37,8 @@ def test_an_alias_stands_for_its_dated_names_only(asked: str, returned: str, sam
 
 def test_lone_surrogates_reach_the_server_as_replacement_characters() -> None:
     request = JudgeRequest("1", "1", (Message("user", "a \ud83d b"),), Decoding(0))
-    assert chat_body(request, "m", Quirks()) == {
-        "model": "m",
+    assert chat_body(request, "m\udcff", Quirks()) == {
+        "model": "m\ufffd",
         "messages": [{"role": "user", "content": "a \ufffd b"}],
         "temperature": 0.0,
     }

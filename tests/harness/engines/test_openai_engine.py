@@ -302,6 +302,14 @@ def test_what_is_no_reply_is_a_failure(serve: Serve, reaction: Reaction) -> None
     assert "the last of 2 calls" in (response.error or "")
 
 
+@pytest.mark.parametrize("charset", ["hex", "idna", "undefined", "utf-16", "latin-1", "nonsense"])
+def test_a_reply_is_utf_8_whatever_the_server_calls_it(serve: Serve, charset: str) -> None:
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    body = json.dumps(completion(MODEL, "Größe", 1), ensure_ascii=False).encode("utf-8-sig")
+    assert one(serve, Reaction(200, body, headers)).text == "Größe"
+    assert one(serve, Reaction(400, body, headers)).error
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -359,7 +367,7 @@ def test_settings_that_a_model_does_not_take_are_left_out_and_named(serve: Serve
         return None
 
     server = serve(script, kind=Parrot)
-    engine = connected(server.url)
+    engine = connected(server.url, max_retries=0)  # to learn is no failure
     wanted = [request(f"{n}", user(f"{n}?"), temperature=0.5, top_p=0.5, seed=n) for n in range(20)]
     assert {response.status for response in answers(engine, wanted).values()} == {"ok"}
     assert server.bodies[-1].keys() == {"model", "messages", "max_completion_tokens", "temperature"}
@@ -394,6 +402,17 @@ def test_an_endpoint_that_is_gone_is_given_up(serve: Serve) -> None:
     with pytest.raises(PlumblineError, match="cannot go on: HTTP 500: down"):
         flat(connected(server.url, max_retries=0, concurrency=4).generate(asked(200)))
     assert len(server.bodies) < 30
+
+
+def test_what_is_forbidden_fails_its_request_only_unless_everything_is(serve: Serve) -> None:
+    flagged = error_reaction(403, "the prompt was flagged", "moderation")
+    server = serve(unless_check(lambda n, *_: flagged if n % 2 else None), kind=Parrot)
+    found = answers(connected(server.url, concurrency=1), asked(60))
+    assert [response.status for response in found.values()].count(ResponseStatus.OK) == 30
+    assert found["q1"].error == "HTTP 403: the prompt was flagged"
+    server = serve(unless_check(always(flagged)), kind=Parrot)
+    with pytest.raises(PlumblineError, match="cannot go on: HTTP 403: the prompt was flagged"):
+        flat(connected(server.url, concurrency=1).generate(asked(60)))
 
 
 def test_a_model_that_replies_in_anothers_place_is_named(serve: Serve) -> None:

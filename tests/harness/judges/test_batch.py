@@ -17,13 +17,14 @@ import pytest
 
 from benchmarks.base import BadRecordError, JudgmentStatus, PlumblineError
 from harness.endpoint.config import Secret
-from harness.endpoint.server import error_reaction
+from harness.endpoint.server import Reaction, error_reaction
 from harness.judges import batch as batch_module
 from harness.judges.base import ORACLE_MODEL, JudgeStoppedError
 from harness.judges.batch import BatchJudge
 from harness.judging import judge
 from tests.harness.conftest import Serve
 from tests.harness.judges.batch_server import BatchServer
+from tests.harness.judges.servers import says
 from tests.harness.judges.toy import Sums, ask, expected, hasty, part, ratings, silent
 
 ROOT = Path(__file__).parents[3]
@@ -39,6 +40,23 @@ def server(serve: Serve) -> BatchServer:
 def _judge(server: BatchServer, folder: Path, **changes: Any) -> BatchJudge:
     config = hasty(server.url, cache=folder / "c.sqlite", **changes)
     return BatchJudge(config, folder / "judge_batches.json")
+
+
+class Unescaped(BatchServer):
+    """Sends U+2028, which ends a line for some readers, as it is."""
+
+    def look(self, name: str) -> Reaction:
+        made = super().look(name)
+        for file, content in self.files.items():
+            self.files[file] = content.replace(rb"\u2028", "\u2028".encode())
+        return made
+
+
+def test_a_line_of_a_batch_ends_where_json_lines_end(serve: Serve, tmp_path: Path) -> None:
+    server = serve(kind=Unescaped, script=lambda *_: says("Rating: 3\u2028so it is"))
+    assert isinstance(server, BatchServer)
+    [judgment] = ask(_judge(server, tmp_path), Sums(n=1, pattern=r"Rating: (\d)[^\d]*"))
+    assert judgment.raw == "Rating: 3\u2028so it is"
 
 
 def test_batches_bring_what_single_calls_bring(server: BatchServer, tmp_path: Path) -> None:

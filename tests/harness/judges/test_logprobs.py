@@ -124,6 +124,7 @@ def _choice(told: Any, text: str = "m", finish_reason: str = "stop") -> Reaction
         {"content": [{"token": "m"}]},
         {"content": [{"top_logprobs": [{"token": "m"}]}]},
         {"content": [{"top_logprobs": [{"token": 5, "logprob": -1.0}]}]},
+        {"content": [{"top_logprobs": [{"token": "m", "logprob": -(10**400)}]}]},
         {"content": [{"top_logprobs": ["m"]}]},
         ["m"],
     ],

@@ -9,11 +9,13 @@ import dataclasses
 import json
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.base import PlumblineError
 from harness.endpoint.config import Secret
@@ -22,7 +24,7 @@ from harness.judges.client import HttpJudge
 from harness.judges.config import JudgeConfig
 from harness.judging import judge
 from tests.harness.conftest import Serve
-from tests.harness.judges.servers import says
+from tests.harness.judges.servers import always, says
 from tests.harness.judges.toy import Sums, ask, hasty, part, silent
 
 CANARY = 'canary-"4711"/+key'
@@ -106,6 +108,30 @@ def test_an_unexpected_error_in_a_benchmark_shows_no_key(serve: Serve, tmp_path:
             [part(Broken(n=3), tmp_path)], HttpJudge(hasty(server.url, key=Secret(CANARY))), silent
         )
     assert CANARY not in "".join(traceback.format_exception(error.value))
+
+
+SPELLINGS = (
+    lambda letter: letter,
+    lambda letter: f"%{ord(letter):02x}",
+    lambda letter: f"%{ord(letter):02X}",
+    lambda letter: f"\\u{ord(letter):04x}",
+    lambda letter: f"\\u{ord(letter):04X}",
+    lambda letter: "\\" * (letter in '"/') + letter,
+)
+
+
+@given(st.lists(st.sampled_from(SPELLINGS), min_size=len(CANARY), max_size=len(CANARY)))
+def test_a_key_is_found_however_it_is_spelled(spellings: list[Callable[[str], str]]) -> None:
+    spelled = "".join(spell(letter) for spell, letter in zip(spellings, CANARY, strict=True))
+    assert Secret(CANARY).redact(f"the key {spelled} is wrong") == "the key [key] is wrong"
+
+
+def test_a_reply_that_escapes_the_key_does_not_get_it_written(serve: Serve, tmp_path: Path) -> None:
+    key = "sk-canary/4711"
+    escaped = says(f"Rating: 1 ({key})").body.replace(b"/", rb"\/").replace(b"s", rb"\u0073")
+    server = serve(always(Reaction(body=escaped)))
+    judge([part(Sums(n=1), tmp_path)], HttpJudge(hasty(server.url, key=Secret(key))), silent)
+    assert "Rating: 1 ([key])" in _everything(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["", "EMPTY", "token"])
