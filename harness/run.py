@@ -120,6 +120,8 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
     edition: Edition = arguments.edition or ("official" if arguments.ckpt else "pocket")
     ours, lmms = split_suite(arguments.suite)
     suite = _available(ours) if ours or not lmms else ()
+    if arguments.lmms_include and not lmms:
+        raise PlumblineError("--lmms-include is for lmms-eval's tasks: name one, --suite lmms:TASK")
     stages = tuple(name.strip() for name in arguments.stages.split(","))
     if unknown := [name for name in stages if name not in STAGES]:
         raise PlumblineError(f"--stages {','.join(unknown)}: choose from {', '.join(STAGES)}")

@@ -222,7 +222,7 @@ def _maker(
 ) -> Iterator[tuple[Maker, Mapping[str, Any]]]:
     """What makes the pairs, and what must agree between sessions."""
     from trainers.sampling.annotators import open_annotator
-    from trainers.sampling.answers import Draws
+    from trainers.sampling.answers import Draws, reach
     from trainers.sampling.bdhs import bdhs_settings
     from trainers.sampling.rounds import FromAnswers, FromBdhs
     from trainers.sampling.similarity import open_similarity
@@ -237,6 +237,7 @@ def _maker(
     seed = arguments.sampling_seed
     annotator = open_annotator(arguments.annotator, arguments, prompts, folder, seed)
     with closing(annotator.judge):
+        reach(annotator)
         asked = {"asked": annotator.sheet.name, **annotator.judge.identity}
         yield FromAnswers(annotator, draws), {"draws": asdict(draws), "annotator": asked}
 

@@ -23,16 +23,15 @@ from harness.store import MixedRunError, differences, to_json, write_atomically
 RECORD, RECIPE = "training.json", "recipe.toml"
 
 _OF_PROCESSOR = (
-    *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"),
-    *(
-        "tokenizer*",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.*",
-        "merges.txt",
-        "*.model",
-    ),
-    *("chat_template.*", "additional_chat_templates/*"),
+    "*processor_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "chat_template.*",
+    "additional_chat_templates/*",
 )
 
 _REWARDS = {
@@ -55,6 +54,15 @@ def read_record(out: Path) -> dict[str, Any]:
     except ValueError as error:
         problem = f"not JSON: {error}"
     raise BadRecordError(f"{path} is damaged ({problem}). Use another --out")
+
+
+def refuse_strangers(out: Path) -> None:
+    """Raises MixedRunError if the folder holds a checkpoint that no training here has made."""
+    held = [name for name in ("config.json", "adapter_config.json") if (out / name).exists()]
+    if held and not (out / RECORD).exists():
+        raise MixedRunError(
+            f"{out} holds a checkpoint ({held[0]}) that would be overwritten; use another --out"
+        )
 
 
 def refuse_other(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -110,7 +110,7 @@ def fill_cache(
     Raises:
         PlumblineError: the processes do not see one another's files.
     """
-    with cache.lock() if state.is_main_process else nullcontext():
+    with cache.filling() if state.is_main_process else nullcontext():
         state.wait_for_everyone()
         cache.refresh()
         wanted = _missing(cache, data, collator.roles)[state.process_index :: state.num_processes]

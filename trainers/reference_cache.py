@@ -14,15 +14,22 @@ the same cache.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.base import BadRecordError, sha256_of
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Changes when the same answers would be scored otherwise: other tokens, another end of a turn."""
 
 DEFAULT_FOLDER = Path("~/.cache/plumbline/reference")
 
@@ -36,8 +43,9 @@ class ReferenceCache:
     """
 
     def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+        identity = {**identity, "format": FORMAT}
         self.folder = root.expanduser() / sha256_of(identity)[:24]
-        self._identity = json.dumps(identity, default=str)
+        self._identity = json.dumps(identity)
         self._values: dict[str, np.ndarray] = {}
         self._read: set[str] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -90,8 +98,18 @@ class ReferenceCache:
         self._values.update(values)
         self._read.add(name)
 
-    def lock(self) -> Any:
+    @contextmanager
+    def filling(self) -> Iterator[None]:
         """Held while values are computed, so that a second process waits instead of computing them too."""
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
-        return FileLock(self.folder / ".lock")
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("another process is filling %s; waiting for it", self.folder)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,6 @@ import torch
 from transformers import set_seed
 
 from benchmarks.base import PlumblineError, sha256_of
-from harness.engines import checkpoints, weights
-from harness.engines.checkpoints import Checkpoint, Location
-from harness.engines.processors import has_processor, load_processor, load_tokenizer
 from harness.engines.prompts import context_length
 from harness.engines.transformers_engine import TransformersEngine
 from harness.show import Progress
@@ -40,12 +37,13 @@ from trainers.collate import (
 from trainers.corruptions import open_corruption
 from trainers.encoding import Encoder, Rejecting
 from trainers.layouts import Choice, Facts, choose_layout, facts_of
+from trainers.loading import Base, load_base, training_arguments
 from trainers.methods import Method, open_method
 from trainers.parts import choose_parameters, with_adapter, without_dropout
 from trainers.preferences import Lengths, Preferences
 from trainers.reference import LiveReference, choose_source, fill_cache
 from trainers.reference_cache import ReferenceCache
-from trainers.settings import FIXED, Settings
+from trainers.settings import Settings
 from trainers.trainer import PreferenceTrainer, Refresh, Told, last_state
 
 if TYPE_CHECKING:
@@ -87,71 +85,16 @@ def run_training(task: Task, console: Console) -> None:
     from transformers.utils import logging as library
 
     started = time.time()
+    output.refuse_strangers(task.out)
     library.disable_progress_bar()
     # Loaded before processes are connected: the library would otherwise give weights to the first alone.
-    options = checkpoints.Options(_dtype(task.settings), "cpu", task.trust_remote_code)
-    location = checkpoints.locate(task.ckpt, None, options)
-    checkpoint = _loaded(location, options)
-    arguments = _arguments(task.settings, task.out)
+    base = load_base(task.ckpt, task.settings, task.trust_remote_code)
+    arguments = training_arguments(task.settings, task.out)
     state = PartialState()
     with RunFolder(task.out) if state.is_main_process else nullcontext():
         state.wait_for_everyone()
-        _Training(task, checkpoint, location, arguments, state, console, started).run()
+        _Training(task, base, arguments, state, console, started).run()
         state.wait_for_everyone()
-
-
-def _on_bf16_gpu() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-
-
-def _dtype(settings: Settings) -> str:
-    """Small updates vanish in half-precision weights, so those that learn as a whole are float32."""
-    if settings.dtype != "auto":
-        return settings.dtype
-    return "bfloat16" if settings.lora_r and _on_bf16_gpu() else "float32"
-
-
-def _loaded(location: Location, options: checkpoints.Options) -> Checkpoint:
-    """The checkpoint; an adapter is merged into its base, so that training starts from plain weights."""
-    adapter = location.adapter
-    if location.gguf is not None:
-        raise PlumblineError(f"{location.folder}: a GGUF file can be evaluated, not trained")
-    loaded = checkpoints.load(replace(location, adapter=None), options)
-    if adapter is None:
-        return loaded
-    from peft import PeftModel
-
-    model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
-    source, processor = loaded.source, loaded.processor
-    if loaded.takes_pictures and has_processor(adapter):
-        source = adapter
-        processor = load_processor(adapter, model.config, options.trust_remote_code)
-    elif (adapter / "tokenizer_config.json").exists() and not loaded.takes_pictures:
-        source = adapter
-        processor = load_tokenizer(adapter, None, options.trust_remote_code)
-    identity = {
-        **loaded.identity,
-        "adapter_sha256": weights.digest_of(weights.weight_files(adapter)),
-    }
-    return replace(loaded, model=model, processor=processor, source=source, identity=identity)
-
-
-def _arguments(settings: Settings, out: Path) -> Any:
-    """The library's arguments. Raises PlumblineError with what it says about a value."""
-    from transformers import TrainingArguments
-
-    defaults = {
-        "bf16": _on_bf16_gpu(),
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        # A vision tower's last layers may be unused, which parallel training must be told.
-        "ddp_find_unused_parameters": not settings.lora_r,
-    }
-    known = {each.name for each in fields(TrainingArguments)}
-    fixed = {name: value for name, value in FIXED.items() if name in known}
-    try:
-        return TrainingArguments(output_dir=str(out), **{**defaults, **settings.arguments, **fixed})
-    except (ValueError, TypeError, ImportError) as error:
-        raise PlumblineError(f"transformers.TrainingArguments: {error}") from error
 
 
 class _Training:
@@ -160,20 +103,19 @@ class _Training:
     def __init__(
         self,
         task: Task,
-        checkpoint: Checkpoint,
-        location: Location,
+        base: Base,
         arguments: Any,
         state: Any,
         console: Console,
         started: float,
     ) -> None:
         self.task, self.settings = task, task.settings
-        self.checkpoint, self.location = checkpoint, location
+        self.base, self.checkpoint = base, base.checkpoint
         self.arguments, self.state, self.console = arguments, state, console
         self.started = started
         self.method: Method = open_method(self.settings.method, self.settings.options)
         self.roles = roles_of(self.method)
-        self.identity = dict(TransformersEngine(checkpoint).identity)
+        self.identity = dict(TransformersEngine(base.checkpoint).identity)
 
     def say(self, text: str) -> None:
         if self.state.is_main_process:
@@ -275,18 +217,14 @@ class _Training:
                 alpha=settings.lora_alpha,
                 dropout=settings.lora_dropout,
                 targets=settings.lora_targets,
-                base=self._base_name(),
-                revision=self.location.revision,
+                base=self.base.name,
+                revision=self.base.revision,
             )
         else:
             choose_parameters(model, settings.train)
         if not settings.dropout:
             without_dropout(model)
         return model.to(self.arguments.device)
-
-    def _base_name(self) -> str:
-        path = Path(self.task.ckpt).expanduser()
-        return str(path.resolve()) if path.exists() else self.task.ckpt.partition("@")[0]
 
     def _trainer(
         self, data: PairData, lengths: Mapping[str, Lengths], record: dict[str, Any]
@@ -385,8 +323,9 @@ class _Training:
             raise PlumblineError(
                 f"{self.settings.method} needs a second reference model: --set extra_reference=PATH_OR_HUB_ID"
             )
-        options = checkpoints.Options(_dtype(self.settings), "cpu", self.task.trust_remote_code)
-        extra = _loaded(checkpoints.locate(self.settings.extra_reference, None, options), options)
+        extra = load_base(
+            self.settings.extra_reference, self.settings, self.task.trust_remote_code
+        ).checkpoint
         cache = self._cache(choice, {**self.identity, "extra": dict(extra.identity)})
         self._fill(cache, trainer, extra.model.to(self.arguments.device))
         trainer.collator.caches = {**trainer.collator.caches, "extra_reference": cache}
@@ -420,7 +359,7 @@ class _Training:
 
     def _save_model(self, trainer: PreferenceTrainer) -> None:
         """Adapter or whole weights, from all processes that hold a part of them."""
-        merge = self.settings.merge or self.location.adapter is not None
+        merge = self.settings.merge or self.base.merged
         if self.settings.lora_r and merge:
             merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
             if self.state.is_main_process:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from benchmarks.base import PictureError
+from benchmarks.base import PictureError, PlumblineError
 from harness.endpoint.config import EndpointConfig
 from harness.endpoint.limits import Gate, Pace, pause_s
 from harness.endpoint.replies import Fault, Reply
@@ -128,7 +128,12 @@ class Caller:
     async def __aenter__(self) -> Self:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        http = DefaultAsyncHttpxClient(event_hooks={"response": [_read_as_utf8]})
+        try:
+            http = DefaultAsyncHttpxClient(event_hooks={"response": [_read_as_utf8]})
+        except ImportError as error:
+            raise PlumblineError(
+                f"the proxy that the environment names (ALL_PROXY, HTTPS_PROXY): {error}"
+            ) from error
         self._client = AsyncOpenAI(**client_options(self._config), http_client=http)
         return self
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from benchmarks.base import PlumblineError
 
@@ -77,19 +76,21 @@ class EndpointConfig:
     backoff_cap_s: float = 60.0
 
     def __post_init__(self) -> None:
+        import httpx2
+
         try:
-            parts = urlsplit(self.base_url)
-        except ValueError:
-            parts = urlsplit("")
-        if "@" in parts.netloc or parts.query:
+            url = httpx2.URL(self.base_url)
+        except (httpx2.InvalidURL, ValueError):
+            url = httpx2.URL("")
+        if url.userinfo or url.query or url.fragment:
             raise PlumblineError(
-                f"{self.url_option} must hold no name, password or query: they would end up in "
-                f"files. Give the key by {self.key_option}"
+                f"{self.url_option} must hold no name, password, query or fragment: they would end "
+                f"up in files. Give the key by {self.key_option}"
             )
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise PlumblineError(
-                f"{self.url_option} {self.base_url}: write it as http://HOST:PORT/v1"
-            )
+        is_address = bool(url.host) and (url.port is None or 0 < url.port < 2**16)
+        if url.scheme not in ("http", "https") or not is_address:
+            shown = self.base_url.rpartition("@")[2]
+            raise PlumblineError(f"{self.url_option} {shown}: write it as http://HOST:PORT/v1")
 
     @cached_property
     def endpoint(self) -> str:

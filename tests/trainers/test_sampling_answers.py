@@ -21,7 +21,7 @@ from trainers.pairs import Preference
 from trainers.preferences import read_preferences
 from trainers.sampling.__main__ import main, work_folder
 from trainers.sampling.annotators import Annotator, open_annotator
-from trainers.sampling.answers import Draws, Sampled, problems_of, sample
+from trainers.sampling.answers import Draws, Sampled, problems_of, reach, sample
 from trainers.sampling.choosing import best_answers, rated_answers, scored_pairs
 from trainers.sampling.rounds import ranked_two
 
@@ -66,6 +66,7 @@ def sampled(
     folder: Path, engine: Any, prompts: Sequence[Preference], draws: Draws, name: str, *given: str
 ) -> list[Sampled]:
     annotator = open_annotator(name, judge_options(*given), prompts, folder, draws.seed)
+    reach(annotator)
     with RunFolder(folder) as run:
         return sample(engine, annotator, prompts, draws, run, QUIET)
 
@@ -81,8 +82,7 @@ def in_turn(*answers: str | Response) -> SayingEngine:
     """Gives these answers to the draws of each prompt."""
 
     def say(request: Request) -> Response | str:
-        _, _, number = request.id.partition("#")
-        return answers[int(number or 1) - 1]
+        return answers[int(request.id.rpartition("#")[2]) - 1]
 
     return SayingEngine(say)
 
@@ -124,7 +124,7 @@ def test_failures_are_problems_and_never_scores(tmp_path: Path) -> None:
     cut = Response("", "", "half a sen", finish_reason="length")
 
     def say(request: Request) -> Response | str:
-        number = int(request.item_id[1:]), int(request.id.partition("#")[2] or 1)
+        number = int(request.item_id[1:]), int(request.id.rpartition("#")[2])
         said: dict[tuple[int, int], Response | str] = {
             (0, 1): cut, (0, 2): "whole", (1, 1): " ", (1, 2): "good", (3, 1): "bad", (3, 2): "odd",
         }  # fmt: skip
@@ -162,6 +162,19 @@ def test_sampling_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     assert found == whole
     with pytest.raises(MixedRunError, match="another prompt, picture or decoding"):
         sampled(tmp_path, engine, prompts(4), Draws(2, temperature=0.9), REWARD)
+
+
+def test_ids_that_look_like_draws_are_kept_apart(tmp_path: Path) -> None:
+    asked = [
+        Preference(id, (Message("user", f"{id}?"),), "") for id in ("a", "a#2", "a#2#1", "a/0")
+    ]
+    found = sampled(
+        tmp_path, SayingEngine(lambda r: r.messages[0].text + r.id), asked, Draws(2), REWARD
+    )
+    assert [set(each.answers.values()) for each in found] == [
+        {f"{p.id}?{p.id}#1", f"{p.id}?{p.id}#2"} for p in asked
+    ]
+    assert all(len(each.scores) == 2 for each in found)
 
 
 def test_equal_answers_are_rated_once(tmp_path: Path) -> None:

@@ -334,6 +334,13 @@ def test_an_interrupted_training_goes_on_from_its_last_whole_state(
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"), atol=0)
 
 
+def test_a_checkpoint_of_another_origin_is_not_overwritten(train, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.json").write_text("{}")
+    with pytest.raises(MixedRunError, match=r"holds a checkpoint \(config\.json\)"):
+        train("dpo")
+
+
 def test_a_loss_that_is_no_number_stops_the_training(train):
     with pytest.raises(PlumblineError, match="Lower learning_rate"):
         train("sft", "learning_rate=1e30", "max_grad_norm=0", "optim=sgd", "num_train_epochs=9")

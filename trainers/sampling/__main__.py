@@ -167,7 +167,7 @@ def _sampled(
     from harness.engines.select import choose
     from harness.store import RunFolder
     from trainers.sampling.annotators import open_annotator
-    from trainers.sampling.answers import problems_of, sample
+    from trainers.sampling.answers import problems_of, reach, sample
 
     started = time.monotonic()
     prompts = _prompts(arguments, console)
@@ -178,6 +178,7 @@ def _sampled(
     annotator = open_annotator(arguments.annotator, arguments, asked, work, arguments.seed)
     with closing(annotator.judge), RunFolder(work) as folder:
         shown_by = [arguments.data] if any(prompt.pictures for prompt in asked) else []
+        reach(annotator)
         engine = choose(arguments).start(shown_by)
         identity = {"kind": arguments.kind, "checkpoint": dict(engine.identity)}
         folder.claim(identity, {"answers": asdict(draws)})

@@ -82,7 +82,8 @@ class SampledAnswers(Benchmark):
         index = len(earlier)
         if index == self.draws.n:
             return None
-        id = f"{item.id}#{index + 1}" if index else item.id
+        # Also the first has a number: there may be a prompt whose own id looks like a second draw.
+        id = f"{item.id}#{index + 1}"
         messages = self.prompts[item.id].messages
         return Request(id, item.id, messages, self.draws.decoding(item.id, index))
 
@@ -150,6 +151,12 @@ class Sampled:
         return {index: values["score"] for index, values in self.ratings.items()}
 
 
+def reach(annotator: Annotator) -> None:
+    """One tiny call to a remote annotator, before anything is generated. Raises PlumblineError."""
+    if annotator.remote:
+        annotator.judge.check([SampledAnswers(prompts={}, draws=Draws(), sheet=annotator.sheet)])
+
+
 def sample(
     engine: Engine,
     annotator: Annotator,
@@ -161,7 +168,7 @@ def sample(
     """Answers to prompts and their judgments; what is on disk is not asked again.
 
     Raises:
-        PlumblineError: the annotator cannot be reached, or the folder holds other answers.
+        PlumblineError: the folder holds other answers, or all draws would be the same.
         JudgeStoppedError: the annotator cannot go on; what came is on disk.
     """
     if draws.n > 1 and draws.temperature == 0:
@@ -171,8 +178,6 @@ def sample(
     )
     items = benchmark.items()
     part = Part(benchmark, items, folder.responses(benchmark.name))
-    if annotator.remote:
-        annotator.judge.check([benchmark])
     with Progress(console, "answers") as progress:
         generate(engine, [part], progress)
     turns = turns_of(part)
