@@ -85,7 +85,7 @@ class OracleJudge:
         try:
             text = self._reply(messages)
         except ValueError as error:
-            return Fault(f"the oracle cannot read its prompt: {error}", retry=False, cost_usd=0.0)
+            return Fault(f"{self._model} cannot judge this: {error}", retry=False, cost_usd=0.0)
         if text is None:
             return Fault(NOT_A_POCKET_PROMPT, retry=False, cost_usd=0.0)
         return Reply(text, self._model, cost_usd=0.0)

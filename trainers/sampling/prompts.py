@@ -1,0 +1,80 @@
+"""Prompts to sample answers for: those of any preference data, or records that hold nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.base import Message, PlumblineError, sha256_of
+from trainers.conversations import conversation
+from trainers.pairs import Dropped, Preference
+from trainers.preference_files import Row, read_rows
+from trainers.preference_formats import record_id
+from trainers.preferences import Preferences, format_of, read_preferences
+
+PROMPTS = "prompts"
+"""The format of ``{"id", "image", "prompt"}``, beside those of ``preference_formats.FORMATS``."""
+
+PROMPT_FIELDS = ("prompt", "question")
+
+
+def read_prompts(
+    source: str | Path,
+    *,
+    format: str = "auto",
+    image_dir: Path | None = None,
+    split: str = "train",
+) -> Preferences:
+    """Every different prompt of a source once, with the first of its chosen answers ("" if it has none).
+
+    Args:
+        source, image_dir, split: as for ``preferences.read_preferences``.
+        format: a name in ``FORMATS``, ``prompts``, or "auto" to go by the fields of the first record.
+
+    Raises:
+        BadRecordError: a record is not of the format; the text names file, line and fix.
+        PlumblineError: there is no such source or format, or there is no prompt in it.
+    """
+    if format == "auto":
+        rows = read_rows(source, image_dir, split)
+        if rows and format_of(rows[0]) is None and _prompt_field(rows[0]):
+            format = PROMPTS
+    if format == PROMPTS:
+        pairs = [_prompt(row) for row in read_rows(source, image_dir, split)]
+        found = Preferences(tuple(pairs), (), PROMPTS)
+    else:
+        found = read_preferences(source, format=format, image_dir=image_dir, split=split)
+    if not found.pairs:
+        raise PlumblineError(f"{source}: there is no prompt in it")
+    return _distinct(found)
+
+
+def _prompt_field(row: Row) -> str | None:
+    return next((name for name in PROMPT_FIELDS if row.fields.get(name)), None)
+
+
+def _prompt(row: Row) -> Preference:
+    name = _prompt_field(row)
+    if name is None:
+        raise row.error("there is no prompt", 'Write "prompt": "…"')
+    return Preference(record_id(row), conversation(row, row.fields[name]), "", source=PROMPTS)
+
+
+def _distinct(found: Preferences) -> Preferences:
+    kept: dict[str, Preference] = {}
+    ids: set[str] = set()
+    dropped = list(found.dropped)
+    for pair in found.pairs:
+        key = key_of(pair.messages)
+        if pair.id in ids:
+            raise PlumblineError(f"two records have the id {pair.id}; give each prompt its own")
+        if key in kept:
+            dropped.append(Dropped(pair.id, "the same prompt as another record's"))
+        else:
+            kept[key] = pair
+            ids.add(pair.id)
+    return Preferences(tuple(kept.values()), tuple(dropped), found.format)
+
+
+def key_of(messages: tuple[Message, ...]) -> str:
+    """SHA-256 over a conversation, pictures by content. Raises PictureError."""
+    return sha256_of([message.content() for message in messages])
