@@ -52,6 +52,21 @@ def open_benchmark(
     return kind(edition=edition, data_dir=data_dir, **values)
 
 
+def options_of(benchmark: Benchmark) -> dict[str, str] | None:
+    """The options that ``open_benchmark`` takes to make this benchmark again, as text.
+
+    None for a benchmark that is not opened by its name (a task of lmms-eval).
+    """
+    if benchmark.name not in BENCHMARKS:
+        return None
+    fields = [field.name for field in dataclasses.fields(benchmark) if field.name not in _COMMON]
+    values = {name: getattr(benchmark, name) for name in fields}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }
+
+
 def _convert(name: str, text: str, wanted: Any) -> Any:
     try:
         if wanted is bool:

@@ -24,7 +24,7 @@ from benchmarks.base import (
     ScoreRow,
     ScoreStatus,
 )
-from benchmarks.registry import open_benchmark
+from benchmarks.registry import open_benchmark, options_of
 from benchmarks.suites import SUITES
 from harness.command import DONE, FAILED
 from harness.controls import Change, Control, change_for
@@ -324,12 +324,27 @@ def _score_job(job: Job, config: RunConfig, folder: RunFolder) -> Result:
     metrics = measure(job.benchmark, rows, seed=config.seed)
     folder.write_scores(job.folder, job.items, rows, responses)
     folder.write_metrics(job.folder, metrics)
+    folder.write_about(job.folder, _about(job, judges))
     answers = {r.request_id: r for turns in responses.values() for r in turns}
     files = {f"official/{name}": it for name, it in job.benchmark.official_files(answers).items()}
     for name, content in {**files, **job.benchmark.comparison_files(metrics, judges)}.items():
         write_atomically(folder.path / job.folder / name, content)
     judged_by = "; ".join(judge_label(job.benchmark, model) for model in judges)
     return Result(job, rows, metrics, judged_by)
+
+
+def _about(job: Job, judges: Sequence[str]) -> dict[str, Any]:
+    """What was measured; enough to form the same metrics again."""
+    return {
+        "benchmark": job.benchmark.name,
+        "title": job.title,
+        "edition": job.benchmark.edition,
+        "control": job.control,
+        "options": options_of(job.benchmark),
+        "protocol": job.benchmark.protocol(),
+        "judges": judges,
+        "official_judge": job.benchmark.judge.model if job.benchmark.judge else None,
+    }
 
 
 def _reliance(

@@ -6,6 +6,7 @@
     RUN/<benchmark>/responses.jsonl    one line per request, flushed before the next batch starts
     RUN/<benchmark>/scores.parquet     one row per item
     RUN/<benchmark>/metrics.json       value, interval, coverage, direction
+    RUN/<benchmark>/about.json         what was measured: options, protocol, judges
     RUN/summary.json, RUN/summary.md   the table that the terminal shows
 
 Whole files are replaced atomically; logs are only ever appended to, and a line that a killed process left half
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESPONSES = "responses.jsonl"
+JUDGMENTS = "judgments.jsonl"
+SCORES = "scores.parquet"
+METRICS = "metrics.json"
+ABOUT = "about.json"
+RUN_INFO = "run.json"
+VALUE, OFFICIAL = "value.", "official."
+"""How the columns of scores.parquet begin that hold a row's numbers; see ``ScoreRow``."""
+
 FORMAT = 1
 """Version of the run folder's layout."""
 
@@ -185,7 +194,7 @@ class RunFolder:
     @property
     def info(self) -> dict[str, Any]:
         """run.json as it is on disk; empty for a new folder."""
-        path = self.path / "run.json"
+        path = self.path / RUN_INFO
         if not path.exists():
             return {}
         try:
@@ -249,7 +258,7 @@ class RunFolder:
         self._write_info({**info, "sessions": [*others, dict(session)]})
 
     def _write_info(self, info: Mapping[str, Any]) -> None:
-        write_atomically(self.path / "run.json", to_json(info))
+        write_atomically(self.path / RUN_INFO, to_json(info))
 
     def responses(self, benchmark: str) -> Log[Response]:
         """The benchmark's answers so far, ready to be added to."""
@@ -257,7 +266,7 @@ class RunFolder:
 
     def judgments(self, benchmark: str) -> Log[Judgment]:
         """The benchmark's judgments so far, ready to be added to."""
-        return self._open(benchmark, "judgments.jsonl", Judgment)
+        return self._open(benchmark, JUDGMENTS, Judgment)
 
     def _open(self, benchmark: str, name: str, kind: type[Record]) -> Log[Record]:
         """The log, read once however often it is asked for: a run's stages share it."""
@@ -275,15 +284,18 @@ class RunFolder:
     ) -> None:
         """scores.parquet: a row per item, with what is needed to read it without the data folder."""
         table = score_table(items, rows, responses)
-        write_atomically(self.path / benchmark / "scores.parquet", table.to_parquet(index=False))
+        write_atomically(self.path / benchmark / SCORES, table.to_parquet(index=False))
 
     def write_metrics(self, benchmark: str, metrics: Sequence[Metric]) -> None:
-        path = self.path / benchmark / "metrics.json"
+        path = self.path / benchmark / METRICS
         write_atomically(path, to_json([metric.to_json() for metric in metrics]))
+
+    def write_about(self, benchmark: str, about: Mapping[str, Any]) -> None:
+        write_atomically(self.path / benchmark / ABOUT, to_json(about))
 
     def metrics(self, benchmark: str) -> list[Metric]:
         """The metrics that were last written. Raises PlumblineError when there are none."""
-        path = self.path / benchmark / "metrics.json"
+        path = self.path / benchmark / METRICS
         if not path.exists():
             raise PlumblineError(f"{path} is missing: score the run first (--stages score)")
         return [Metric.from_json(record) for record in json.loads(path.read_text(encoding="utf-8"))]
@@ -292,7 +304,7 @@ class RunFolder:
 def score_table(
     items: Sequence[Item], rows: Sequence[ScoreRow], responses: Mapping[str, Sequence[Response]]
 ) -> pd.DataFrame:
-    """One row per item: what was asked, what was answered, and its numbers as ``value.<column>``."""
+    """One row per item: what was asked, what was answered, and its numbers: ``value.<column>``, ``official.<column>``."""
     import pandas as pd
 
     def records() -> Iterator[dict[str, Any]]:
@@ -307,7 +319,8 @@ def score_table(
                 "responses": [_storable(response.text) for response in responses.get(item.id, ())],
                 "reference": json.dumps(item.reference, default=str),
                 "details": json.dumps(row.details, default=str),
-                **{f"value.{name}": float(value) for name, value in row.values.items()},
+                **{f"{VALUE}{name}": float(value) for name, value in row.values.items()},
+                **{f"{OFFICIAL}{name}": float(value) for name, value in row.official.items()},
             }
 
     return pd.DataFrame.from_records(list(records()))

@@ -13,6 +13,7 @@ from benchmarks.pocket import (
     mmvet,
     mtbench,
     object_halbench,
+    ratings,
 )
 from benchmarks.pocket.judge_sheet import title_of
 
@@ -24,6 +25,7 @@ ORACLES: dict[str, Callable[[str], str]] = {
     mmbench.TITLE: mmbench.oracle_reply,
     **dict.fromkeys(mtbench.TITLES, mtbench.oracle_reply),
     alpacaeval.TITLE: alpacaeval.oracle_reply,
+    ratings.TITLE: ratings.oracle_reply,
 }
 """A reply from a prompt, by the prompt's first line."""
 
