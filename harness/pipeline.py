@@ -33,9 +33,9 @@ from harness.env import remedy
 from harness.generate import Part, generate, limited, open_requests, turns_of
 from harness.judges.base import JudgeStoppedError, judge_label, now
 from harness.judging import JudgePart, judge, judgments_of, models_used, open_questions
+from harness.paired import Paired, compare_rows
 from harness.scoring import measure, score_items
 from harness.show import Progress, markdown, print_reliance, print_table
-from harness.stats import Difference, paired_difference
 from harness.store import MixedRunError, RunFolder, to_json, write_atomically
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ def _generate(
     finally:
         session["generate_seconds"] = round(time.monotonic() - began, 2)
         session["versions"] = dict(engine.versions)
+        session["origin"] = dict(engine.origin)
         session["engine"] = dataclasses.asdict(engine.stats)
     if written:
         console.print(f"{written:,} answers in {time.monotonic() - began:.1f} s")
@@ -349,7 +350,7 @@ def _about(job: Job, judges: Sequence[str]) -> dict[str, Any]:
 
 def _reliance(
     main: Sequence[Result], results: Sequence[Result], config: RunConfig, folder: RunFolder
-) -> dict[str, list[Difference]]:
+) -> dict[str, list[Paired]]:
     """Score minus control score of each headline metric, paired by item, by benchmark title."""
     controls = {r.job.benchmark: r for r in results if r.job.control is not None}
     found = {}
@@ -357,7 +358,7 @@ def _reliance(
         control = controls.get(result.job.benchmark)
         if control is not None:
             specs = [spec for spec in result.job.benchmark.metric_specs() if spec.headline]
-            found[result.job.title] = paired_difference(
+            found[result.job.title] = compare_rows(
                 specs, control.rows, result.rows, seed=config.seed
             )
             told = [

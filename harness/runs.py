@@ -76,6 +76,19 @@ class Part:
         except (TypeError, AttributeError) as error:
             raise _damaged(path, error) from error
 
+    @cached_property
+    def columns(self) -> list[str]:
+        """The names of scores.parquet's columns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path / SCORES
+        try:
+            names: list[str] = pq.read_schema(path).names
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+        return names
+
     def table(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """scores.parquet, one row per item in the order of the items; ``columns`` reads no others."""
         import pandas as pd
@@ -86,6 +99,18 @@ class Part:
             return pd.read_parquet(path, columns=None if columns is None else list(columns))
         except (OSError, ArrowException) as error:
             raise _damaged(path, error) from error
+
+    def lists(self, columns: Sequence[str]) -> dict[str, list[Any]]:
+        """Columns of scores.parquet as plain lists, in the order of the items."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path / SCORES
+        try:
+            found: dict[str, list[Any]] = pq.read_table(path, columns=list(columns)).to_pydict()
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(path, error) from error
+        return {name: found[name] for name in columns}
 
     def rows(self) -> list[ScoreRow]:
         """The rows of numbers, in the order of the items."""

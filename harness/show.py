@@ -16,7 +16,7 @@ from benchmarks.base import Direction, Metric
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.stats import Difference
+    from harness.paired import Paired
 
 ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "neither": " "}
 LINE_EVERY_S = 10.0
@@ -33,12 +33,16 @@ def number(value: float | None, metric: Metric) -> str:
     if value is None:
         return "–"
     if metric.display == "percent":
-        text = f"{100 * value:.1f}"
-    elif metric.display == "points":
-        text = f"{value:.1f}"
-    else:
-        text = f"{value:.{3 if 0 < abs(metric.value or 0) < 1 else 2}f}"
-    return text.lstrip("-") if float(text) == 0 else text
+        return fixed(100 * value, 1)
+    if metric.display == "points":
+        return fixed(value, 1)
+    return fixed(value, 3 if 0 < abs(metric.value or 0) < 1 else 2)
+
+
+def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
+    """A number with so many decimals, and with its sign if wanted; zero has none."""
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return text.lstrip("+-") if float(text) == 0 else text
 
 
 def interval(metric: Metric) -> str:
@@ -76,7 +80,7 @@ N_LEFT = 3
 
 
 def reliance_rows(
-    title: str, differences: Sequence[Difference], metrics: Sequence[Metric]
+    title: str, differences: Sequence[Paired], metrics: Sequence[Metric]
 ) -> list[tuple[str, ...]]:
     """Score, control score and their difference; the title on the first row only."""
     by_name = {(metric.name, metric.split): metric for metric in metrics}
@@ -142,7 +146,7 @@ def _merged(title: str, noted: Sequence[tuple[str, str | None]]) -> list[str]:
     return [f"{title}, {', '.join(names)}: {note}" for note, names in by_note.items()]
 
 
-def reliance_notes(reliance: Mapping[str, Sequence[Difference]]) -> list[str]:
+def reliance_notes(reliance: Mapping[str, Sequence[Paired]]) -> list[str]:
     """Why a difference or its interval is missing."""
     return [
         line
@@ -156,7 +160,7 @@ def reliance_notes(reliance: Mapping[str, Sequence[Difference]]) -> list[str]:
 def markdown(
     results: Mapping[str, Sequence[Metric]],
     remarks: Sequence[str] = (),
-    reliance: Mapping[str, Sequence[Difference]] | None = None,
+    reliance: Mapping[str, Sequence[Paired]] | None = None,
 ) -> str:
     """summary.md: the headline table, visual reliance, then every metric of each benchmark."""
     lines = _markdown_table(HEADER, table_rows(results))
@@ -200,7 +204,7 @@ def print_table(
 def print_reliance(
     console: Console,
     control: str,
-    reliance: Mapping[str, Sequence[Difference]],
+    reliance: Mapping[str, Sequence[Paired]],
     results: Mapping[str, Sequence[Metric]],
 ) -> None:
     """The table of visual reliance."""

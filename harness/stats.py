@@ -1,4 +1,4 @@
-"""Values, intervals and paired differences of metrics, from rows of numbers per item.
+"""Values and intervals of metrics, from rows of numbers per item. ``harness.paired`` compares runs.
 
 A metric is a function of column sums (``MetricSpec``), so resampling is one matrix product:
 
@@ -58,35 +58,7 @@ class Interval(NamedTuple):
     note: str | None = None
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A metric of run B minus the same metric of run A, over the items that both runs scored.
-
-    Attributes:
-        value_a: the metric of A on the common items; None when undefined. ``value_b`` likewise.
-        low: lower end of the clustered paired interval; None with a ``note``. ``high`` likewise.
-        n_paired: items that entered; ``n_asked`` counts those that either run was asked.
-    """
-
-    name: str
-    split: str
-    value_a: float | None
-    value_b: float | None
-    low: float | None
-    high: float | None
-    n_paired: int
-    n_asked: int
-    note: str | None = None
-
-    @property
-    def difference(self) -> float | None:
-        """``value_b - value_a``; None when either is undefined."""
-        if self.value_a is None or self.value_b is None:
-            return None
-        return self.value_b - self.value_a
-
-
-class _Sums(dict[str, np.ndarray]):
+class ColumnSums(dict[str, np.ndarray]):
     """Sums by ``"split/column"``. A column that no row has sums to zero."""
 
     def __init__(self, names: Sequence[str], matrix: np.ndarray) -> None:
@@ -128,8 +100,8 @@ class _Sample:
 
     rows: list[ScoreRow]
     groups: list[str]
-    plain: _Sums
-    resampled: _Sums
+    plain: ColumnSums
+    resampled: ColumnSums
     seed: int
 
     def value(self, spec: MetricSpec) -> float | None:
@@ -140,13 +112,13 @@ class _Sample:
         if isinstance(spec.formula, Estimate):
             value = estimated_value(spec.formula, entered)
         else:
-            value = float(_apply(spec.formula, self.plain).item())
+            value = float(apply_formula(spec.formula, self.plain).item())
         return value if math.isfinite(value) else None
 
     def replicates(self, spec: MetricSpec) -> np.ndarray:
         """The metric of each resample."""
         if not isinstance(spec.formula, Estimate):
-            return _apply(spec.formula, self.resampled)
+            return apply_formula(spec.formula, self.resampled)
         return estimated_replicates(
             spec.formula,
             _in_coverage(spec, self.rows),
@@ -178,7 +150,7 @@ def evaluate(
     Returns:
         Metrics. ``n_scored`` counts rows with status SCORED, whatever the treatment. ``value`` is
         None where the formula is undefined on the sums; ``low`` and ``high`` are None, with a note,
-        where no interval can be given (see ``_interval``).
+        where no interval can be given (see ``percentile_interval``).
 
     Raises:
         PlumblineError: an item has two rows.
@@ -196,70 +168,13 @@ def evaluate(
         if value is None:
             interval = Interval(None, None, spec.undefined if entered else "no item was scored")
         else:
-            interval = _interval(sample.replicates(spec), _n_groups(entered), confidence)
+            interval = percentile_interval(sample.replicates(spec), _n_groups(entered), confidence)
         n_scored = len(_entering(asked, "scored"))
         metrics.append(_metric(spec, value, interval, n_scored=n_scored, n_asked=len(asked)))
     return metrics
 
 
-def paired_difference(
-    specs: Sequence[MetricSpec],
-    rows_a: Sequence[ScoreRow],
-    rows_b: Sequence[ScoreRow],
-    *,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> list[Difference]:
-    """How much better or worse run B is than run A on the same items, with a paired interval.
-
-    Only items that both runs scored enter, and each resample gives a group the same weight in both
-    runs, so that what makes a picture easy or hard for both cancels.
-
-    Args:
-        specs: what to compare.
-        rows_a: all rows of run A, in the order of the items.
-        rows_b: all rows of run B, matched with those of A by item id.
-        n_resamples: bootstrap resamples.
-        seed: of the resampling.
-        confidence: nominal coverage of the intervals.
-
-    Raises:
-        PlumblineError: an item occurs twice in a run, or its group or split differs between them.
-    """
-    samples = {
-        treatment: _paired_samples(rows_a, rows_b, treatment, n_resamples, seed)
-        for treatment in {spec.treatment for spec in specs}
-    }
-    asked = list({row.item_id: row for row in (*rows_a, *rows_b)}.values())
-    differences = []
-    for spec in specs:
-        sample_a, sample_b = samples[spec.treatment]
-        paired = _in_coverage(spec, sample_a.rows)
-        a, b = sample_a.value(spec), sample_b.value(spec)
-        if a is None or b is None:
-            note = spec.undefined if paired else "no item was scored in both runs"
-            interval = Interval(None, None, note)
-        else:
-            replicates = sample_b.replicates(spec) - sample_a.replicates(spec)
-            interval = _interval(replicates, _n_groups(paired), confidence)
-        differences.append(
-            Difference(
-                name=spec.name,
-                split=spec.split,
-                value_a=a,
-                value_b=b,
-                low=interval.low,
-                high=interval.high,
-                n_paired=len(paired),
-                n_asked=len(_in_coverage(spec, asked)),
-                note=interval.note,
-            )
-        )
-    return differences
-
-
-def _interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Interval:
+def percentile_interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Interval:
     """Percentile interval over the defined replicates, R of them: its ends are numbers (R + 1) p in
     their order. Without the 1 an interval of few replicates covers too little.
 
@@ -287,7 +202,7 @@ def _interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Inter
     return Interval(low, high, "; ".join(notes) or None)
 
 
-def _apply(formula: Callable[[Sums], np.ndarray], sums: _Sums) -> np.ndarray:
+def apply_formula(formula: Callable[[Sums], np.ndarray], sums: ColumnSums) -> np.ndarray:
     """The formula on all rows of ``sums``. Division by zero is how a formula says "undefined"."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(formula(sums), dtype=np.float64)
@@ -334,30 +249,8 @@ def _sample(rows: Sequence[ScoreRow], treatment: Treatment, n_resamples: int, se
     entering = _entering(rows, treatment)
     table = _table(entering, treatment)
     resamples = bootstrap_sums(table.by_group, n_resamples=n_resamples, seed=seed)
-    plain, resampled = _Sums(table.names, table.totals), _Sums(table.names, resamples)
+    plain, resampled = ColumnSums(table.names, table.totals), ColumnSums(table.names, resamples)
     return _Sample(entering, table.groups, plain, resampled, seed)
-
-
-def _paired_samples(
-    rows_a: Sequence[ScoreRow],
-    rows_b: Sequence[ScoreRow],
-    treatment: Treatment,
-    n_resamples: int,
-    seed: int,
-) -> tuple[_Sample, _Sample]:
-    """Both runs over the items that enter in both, in the order of run A, with the same draws."""
-    by_id_a, by_id_b = (_by_item(_entering(rows, treatment)) for rows in (rows_a, rows_b))
-    common = [item_id for item_id in by_id_a if item_id in by_id_b]
-    for item_id in common:
-        a, b = by_id_a[item_id], by_id_b[item_id]
-        if (a.group, a.split) != (b.group, b.split):
-            raise PlumblineError(
-                f"{item_id}: group and split are {a.group!r} and {a.split!r} in one run, "
-                f"{b.group!r} and {b.split!r} in the other; compare runs over the same data"
-            )
-    samples = [[by_id[item_id] for item_id in common] for by_id in (by_id_a, by_id_b)]
-    first, second = (_sample(rows, treatment, n_resamples, seed) for rows in samples)
-    return first, second
 
 
 def _by_item(rows: Sequence[ScoreRow]) -> dict[str, ScoreRow]:

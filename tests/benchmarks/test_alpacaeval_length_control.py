@@ -34,7 +34,8 @@ from benchmarks.alpacaeval_length_control import (
 )
 from benchmarks.alpacaeval_metrics import metric_specs, preference_columns
 from benchmarks.base import BadRecordError, Estimate, MetricSpec, ScoreRow, ScoreStatus
-from harness.stats import evaluate, paired_difference
+from harness.paired import compare_rows
+from harness.stats import evaluate
 from tests.benchmarks.alpacaeval_folder import gamed_csv
 
 GLMS = (V1, NOREG, MINIMAL)
@@ -301,11 +302,11 @@ def test_two_models_are_compared_on_the_same_resamples(tmp_path: Path) -> None:
     gamed = _gamed(tmp_path, 60)
     worse, better = (_rows(_comparisons(60, 8, skill=skill)) for skill in (0.0, 1.5))
     spec = _spec("length_controlled_winrate", gamed)
-    [difference] = paired_difference([spec], worse, better)
+    [difference] = compare_rows([spec], worse, better)
     assert difference.low is not None
     assert difference.high is not None
     assert 0 < difference.low < (difference.difference or 0) < difference.high
-    [same] = paired_difference([spec], worse, worse)
+    [same] = compare_rows([spec], worse, worse)
     assert (same.difference, same.low, same.high) == (0, 0, 0)
 
 

@@ -17,8 +17,9 @@ from scipy import stats as scipy_stats
 
 from benchmarks.base import Metric, MetricSpec, PlumblineError, ScoreRow, ScoreStatus, Sums
 from harness import resampling
+from harness.paired import Paired, compare_rows
 from harness.resampling import bootstrap_sums
-from harness.stats import Difference, evaluate, paired_difference
+from harness.stats import evaluate
 
 
 def _accuracy(sums: Sums) -> Any:
@@ -145,7 +146,7 @@ def test_official_treatment_sums_the_official_numbers_of_unscored_rows_too() -> 
     assert (metrics[1].low, metrics[1].high) == (0.0, 1.0)
     (only_unparsed,) = evaluate([official], [unparsed])
     assert (only_unparsed.value, only_unparsed.n_scored) == (0.0, 0)
-    found = paired_difference([ACCURACY, official], [parsed, unparsed], [parsed, unparsed])
+    found = compare_rows([ACCURACY, official], [parsed, unparsed], [parsed, unparsed])
     assert [difference.n_paired for difference in found] == [1, 2]
 
 
@@ -258,7 +259,7 @@ def _simulated_rows(
     ]
 
 
-def _width(result: Metric | Difference) -> float:
+def _width(result: Metric | Paired) -> float:
     assert result.low is not None
     assert result.high is not None
     return result.high - result.low
@@ -303,8 +304,8 @@ def test_a_difference_changes_its_sign_with_the_order_of_the_runs(
     both = list(zip(table_a, table_b, strict=False))
     rows_a = _rows([(group, right) for (group, right), _ in both])
     rows_b = _rows([(group, right) for (group, _), (_, right) in both])
-    (forth,) = paired_difference([ACCURACY], rows_a, rows_b, n_resamples=200)
-    (back,) = paired_difference([ACCURACY], rows_b, rows_a, n_resamples=200)
+    (forth,) = compare_rows([ACCURACY], rows_a, rows_b, n_resamples=200)
+    (back,) = compare_rows([ACCURACY], rows_b, rows_a, n_resamples=200)
     assert forth.difference is not None
     assert back.difference is not None
     assert forth.difference == -back.difference
@@ -318,7 +319,7 @@ def test_a_difference_changes_its_sign_with_the_order_of_the_runs(
 def test_a_difference_is_b_minus_a_over_common_items() -> None:
     rows_a = [*_rows([("x", 1), ("y", 0), ("z", 0)]), _row(7, "z", 1)]
     rows_b = [*_rows([("x", 1), ("y", 1), ("z", 0)]), _failed(7, "z")]
-    (found,) = paired_difference([ACCURACY], rows_a, rows_b)
+    (found,) = compare_rows([ACCURACY], rows_a, rows_b)
     assert (found.value_a, found.value_b) == (1 / 3, 2 / 3)
     assert found.difference == 2 / 3 - 1 / 3
     assert (found.n_paired, found.n_asked) == (3, 4)
@@ -327,7 +328,7 @@ def test_a_difference_is_b_minus_a_over_common_items() -> None:
 
 def test_a_run_does_not_differ_from_itself() -> None:
     rows = _rows([(str(number), number % 2) for number in range(30)])
-    (found,) = paired_difference([ACCURACY], rows, rows)
+    (found,) = compare_rows([ACCURACY], rows, rows)
     assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
@@ -335,22 +336,22 @@ def test_pairing_removes_what_both_runs_share() -> None:
     """B is right on one picture more. Unpaired, the pictures' spread would hide it."""
     outcomes = [(str(number), number % 2) for number in range(40)]
     improved = [(group, 1 if group in {"0", "2", "4"} else right) for group, right in outcomes]
-    (found,) = paired_difference([ACCURACY], _rows(outcomes), _rows(improved))
+    (found,) = compare_rows([ACCURACY], _rows(outcomes), _rows(improved))
     (alone,) = evaluate([ACCURACY], _rows(improved))
     assert _width(found) < _width(alone) / 1.5
 
 
 def test_without_common_items_there_is_no_difference() -> None:
-    (found,) = paired_difference([ACCURACY], _rows([("x", 1)]), [_failed(0, "x")])
+    (found,) = compare_rows([ACCURACY], _rows([("x", 1)]), [_failed(0, "x")])
     assert (found.value_a, found.difference, found.low) == (None, None, None)
     assert (found.n_paired, found.n_asked) == (0, 1)
     assert found.note == "no item was scored in both runs"
 
 
 def test_items_must_mean_the_same_in_both_runs() -> None:
-    with pytest.raises(PlumblineError, match="a/0: group and split"):
-        paired_difference([ACCURACY], _rows([("x", 1)]), _rows([("y", 1)]))
+    with pytest.raises(PlumblineError, match="a/0: its group is 'x' in one run"):
+        compare_rows([ACCURACY], _rows([("x", 1)]), _rows([("y", 1)]))
     with pytest.raises(PlumblineError, match="a/0: two rows"):
-        paired_difference([ACCURACY], _rows([("x", 1)]) * 2, _rows([("x", 1)]))
+        compare_rows([ACCURACY], _rows([("x", 1)]) * 2, _rows([("x", 1)]))
     with pytest.raises(PlumblineError, match="a/0: two rows"):
         evaluate([ACCURACY], _rows([("x", 1)]) * 2)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.base import Estimate, MetricSpec, ScoreRow, ScoreStatus
+from harness.paired import compare_rows
 from harness.resampling import bootstrap_sums
-from harness.stats import evaluate, paired_difference
+from harness.stats import evaluate
 
 N_RESAMPLES = 300
 
@@ -110,7 +111,7 @@ def test_rows_come_in_the_order_of_the_items_with_float_counts() -> None:
     assert (counts[:, 0] == counts[:, 2]).all(), "rows of one group count alike"
     assert (counts[1:, 0] + counts[1:, 1] == 2).all(), "a resample holds as many groups"
     seen.clear()
-    paired_difference([spec], rows, rows[::-1])
+    compare_rows([spec], rows, rows[::-1])
     assert [order for order, _ in seen] == [ids] * 102, "the order is that of the first run"
 
 
@@ -130,7 +131,7 @@ def test_undefined_and_empty_estimates_say_why() -> None:
     spec = replace(SUMS, formula=nothing, undefined="the file is not there")
     (metric,) = evaluate([spec], _rows([("x", 1), ("y", 2)]))
     assert (metric.value, metric.low, metric.note) == (None, None, "the file is not there")
-    (difference,) = paired_difference([spec], _rows([("x", 1)]), _rows([("x", 2)]))
+    (difference,) = compare_rows([spec], _rows([("x", 1)]), _rows([("x", 2)]))
     assert (difference.difference, difference.note) == (None, "the file is not there")
     (metric,) = evaluate([ESTIMATE], [_failed(1, "x")])
     assert (metric.value, metric.note) == (None, "no item was scored")
@@ -168,10 +169,10 @@ def test_a_paired_difference_sees_the_same_resamples_in_both_runs() -> None:
     values = [(str(number), float(number % 5)) for number in range(30)]
     better = [(group, x + (x == 0)) for group, x in values]
     rows_a, rows_b = _rows(values), [*_rows(better)[:-1], _failed(29, "29")]
-    (estimated,) = paired_difference([ESTIMATE], rows_a, rows_b)
-    (summed,) = paired_difference([SUMS], rows_a, rows_b, n_resamples=N_RESAMPLES)
+    (estimated,) = compare_rows([ESTIMATE], rows_a, rows_b)
+    (summed,) = compare_rows([SUMS], rows_a, rows_b, n_resamples=N_RESAMPLES)
     assert estimated.n_paired == 29
     assert estimated.difference == pytest.approx(summed.difference)
     assert (estimated.low, estimated.high) == pytest.approx((summed.low, summed.high))
-    (same,) = paired_difference([MEDIAN], rows_a, rows_a)
+    (same,) = compare_rows([MEDIAN], rows_a, rows_a)
     assert (same.difference, same.low, same.high) == (0.0, 0.0, 0.0)

@@ -14,7 +14,8 @@ from statistics import fmean, variance
 
 from benchmarks.base import Direction, MetricSpec, ScoreRow
 from benchmarks.registry import open_benchmark
-from harness.stats import evaluate, paired_difference
+from harness.paired import compare_rows
+from harness.stats import evaluate
 
 Rows = Mapping[str, Sequence[ScoreRow]]
 """Of one evaluation, by benchmark."""
@@ -83,9 +84,9 @@ def difference(measure: Measure, runs: Mapping[int, Rows], others: Mapping[int, 
     if not seeds:
         return Found(None, None, None, ())
     runs, others = ({seed: each[seed] for seed in seeds} for each in (runs, others))
-    [whole] = paired_difference([spec], _pooled(measure, others), _pooled(measure, runs))
+    [whole] = compare_rows([spec], _pooled(measure, others), _pooled(measure, runs))
     alone = [
-        paired_difference(
+        compare_rows(
             [spec],
             others[seed][measure.benchmark],
             runs[seed][measure.benchmark],
