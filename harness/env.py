@@ -49,3 +49,9 @@ def has_lmms_judge_key() -> bool:
     """Whether a task of lmms-eval that asks a judge can ask it, with one of the keys that those read."""
     names = ("OPENAI_API_KEY", "AZURE_API_KEY", "AZURE_OPENAI_API_KEY")
     return any(os.environ.get(name, "").strip() for name in names)
+
+
+def step_summary() -> Path | None:
+    """The file that GitHub shows on a job's page, to be appended to: ``$GITHUB_STEP_SUMMARY``."""
+    chosen = os.environ.get("GITHUB_STEP_SUMMARY", "").strip()
+    return Path(chosen) if chosen else None

@@ -7,7 +7,7 @@ sums per group, so the rows are made only where an ``Estimate`` asks for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -127,6 +127,24 @@ class ItemTable:
         return GroupSums(tuple(names), by_group, np.array(totals))
 
 
+def differing(a: ItemTable, b: ItemTable, taken: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Flags of the items whose numbers differ by more than rounding.
+
+    Args:
+        taken: the indices of the same items in both tables.
+    """
+    flags = a.is_scored[taken[0]] != b.is_scored[taken[1]]
+    for treatment in PREFIXES:
+        sides = a.numbers[treatment], b.numbers[treatment]
+        for name in {*sides[0], *sides[1]}:
+            first, second = (
+                side[name][rows] if name in side else np.full(len(rows), np.nan)
+                for side, rows in zip(sides, taken, strict=True)
+            )
+            flags |= ~np.isclose(first, second, rtol=1e-9, atol=0, equal_nan=True)
+    return flags
+
+
 def _numbers(part: Part) -> list[str]:
     prefixes = tuple(PREFIXES.values())
     return [name for name in part.columns if name.startswith(prefixes)]
@@ -145,3 +163,9 @@ class GroupSums:
     names: tuple[str, ...]
     by_group: np.ndarray
     totals: np.ndarray
+
+    def only(self, names: Collection[str]) -> GroupSums:
+        """Without the other columns."""
+        kept = [index for index, name in enumerate(self.names) if name in names]
+        left = tuple(self.names[index] for index in kept)
+        return GroupSums(left, self.by_group[:, kept], self.totals[kept])

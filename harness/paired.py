@@ -13,14 +13,14 @@ For every metric, over the items that both runs scored:
 * the smallest difference that the comparison could be expected to detect: with a two-sided test at 5 %
   in 80 % of repetitions, (1.96 + 0.84) standard errors of the paired difference.
 
-An ``Estimate`` takes too long to be formed for thousands of swaps. Its p-value is that of a normal
-distribution with the bootstrap's standard error.
+An ``Estimate`` takes too long to be formed for thousands of swaps. Its p-value is that of Student's t with
+the bootstrap's standard error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -28,18 +28,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.base import Direction, Estimate, MetricSpec, PlumblineError, ScoreRow
-from harness.item_table import GroupSums, ItemTable
+from harness.item_table import GroupSums, ItemTable, differing
 from harness.resampling import bootstrap_sums
 from harness.stats import ColumnSums, Interval, Treatment, apply_formula, percentile_interval
 from harness.stats_estimates import estimated_replicates, estimated_value
+from harness.swaps import Swaps, Tested, swapped, t_test
 
 DETECTABLE = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
 """The smallest detectable difference in standard errors: 80 % power, two-sided 5 %."""
-
-_TIE = 1e-9
-"""Differences that agree to so many parts count as equal: swaps add the same numbers in another order."""
-
-_SWAPS_PER_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,9 @@ class Paired:
             None where nothing can be tested, with a ``note``.
         p_worse: one-sided, against "B is not worse than A" in the metric's direction (or worse by no
             more than is allowed); None for metrics that have none.
+        unit: what a group in which the runs differ contributes to the difference, typically: the sum of
+            the contributions' squares by that of their sizes, taken for equal in an ``Estimate``; None
+            where none contributes.
         standard_error: of the difference.
         smallest_detectable: see the module's head.
         n_paired: items that entered; ``n_asked`` counts those that either run was asked.
@@ -74,6 +73,7 @@ class Paired:
     n_asked: int
     n_groups: int
     note: str | None = None
+    unit: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -163,6 +163,7 @@ class Comparison:
         self.specs, self.tables = specs, tables
         self._n_resamples, self._seed, self._confidence = n_resamples, seed, confidence
         self._allowed = [0.0] * len(specs) if allowed is None else allowed
+        self._used = _used(specs)
         self._whole: dict[tuple[Treatment, int], _Sample] = {}
         self._estimates: dict[tuple[int, int, bytes], np.ndarray] = {}
 
@@ -176,12 +177,14 @@ class Comparison:
             treatment: self._samples(treatment, a, b)
             for treatment in {spec.treatment for spec in self.specs}
         }
-        swapped = {
-            treatment: _swapped(*pair, n_swaps=self._n_resamples, seed=self._seed)
+        swaps = {
+            treatment: swapped(
+                *(sample.sums for sample in pair), n_swaps=self._n_resamples, seed=self._seed
+            )
             for treatment, pair in samples.items()
         }
         return [
-            self._metric(index, (a, b), samples[spec.treatment], swapped[spec.treatment])
+            self._metric(index, (a, b), samples[spec.treatment], swaps[spec.treatment])
             for index, spec in enumerate(self.specs)
         ]
 
@@ -195,7 +198,8 @@ class Comparison:
         taken = np.array([pair for pair in found if flags_b[pair[1]]], dtype=np.intp).reshape(-1, 2)
         _check_same(first, second, taken)
         tables = ((first, taken[:, 0]), (second, taken[:, 1]))
-        sums = [table.sums(treatment, indices) for table, indices in tables]
+        used = self._used[treatment]
+        sums = [table.sums(treatment, indices).only(used) for table, indices in tables]
         one, two = self._resampled(sums)
         return _Sample(taken[:, 0], sums[0], one), _Sample(taken[:, 1], sums[1], two)
 
@@ -210,7 +214,8 @@ class Comparison:
                 if _alike(table, other) and np.array_equal(flags, other.entering(treatment))
             ]
             taken = np.flatnonzero(flags)
-            sums = [self.tables[i].sums(treatment, taken) for i in same]
+            used = self._used[treatment]
+            sums = [self.tables[i].sums(treatment, taken).only(used) for i in same]
             for i, added, resampled in zip(same, sums, self._resampled(sums), strict=True):
                 self._whole[treatment, i] = _Sample(taken, added, resampled)
         return self._whole[treatment, index]
@@ -227,17 +232,17 @@ class Comparison:
         number: int,
         runs: tuple[int, int],
         samples: tuple[_Sample, _Sample],
-        swapped: _Swapped,
+        swaps: Swaps,
     ) -> Paired:
         spec = self.specs[number]
-        first = self.tables[runs[0]]
+        first, second = (self.tables[run] for run in runs)
         covered = _covered(spec, first.splits[samples[0].taken])
         n_groups = len(set(first.groups[samples[0].taken][covered]))
         values = [
             self._value(spec, run, sample, covered)
             for run, sample in zip(runs, samples, strict=True)
         ]
-        interval, error, p, p_worse = Interval(None, None), None, None, None
+        interval, error, unit, test = Interval(None, None), None, None, Tested()
         if values[0] is None or values[1] is None:
             empty = "no item was scored in both runs"
             interval = Interval(None, None, spec.undefined if covered.any() else empty)
@@ -251,11 +256,16 @@ class Comparison:
             interval = percentile_interval(spread, n_groups, self._confidence)
             defined = spread[np.isfinite(spread)]
             if n_groups > 1 and len(defined) > 1:
-                error = float(np.std(defined, ddof=1))
+                # Resamples of G groups vary less than samples do, by (G - 1) / G.
+                error = float(np.std(defined, ddof=1)) * math.sqrt(n_groups / (n_groups - 1))
+            allowed = self._allowed[number]
             if isinstance(spec.formula, Estimate):
-                p, p_worse = _normal_p(seen, error, spec.direction, self._allowed[number])
+                taken = samples[0].taken[covered], samples[1].taken[covered]
+                n_differing = len(set(first.groups[taken[0]][differing(first, second, taken)]))
+                unit = error / math.sqrt(n_differing) if error and n_differing else None
+                test = t_test(seen, error, n_groups, spec.direction, allowed)
             elif n_groups > 1:
-                p, p_worse = swapped.p_values(spec, seen, self._allowed[number])
+                unit, test = swaps.unit(spec), swaps.test(spec, seen, allowed)
         return Paired(
             name=spec.name,
             split=spec.split,
@@ -264,13 +274,14 @@ class Comparison:
             value_b=values[1],
             low=interval.low,
             high=interval.high,
-            p=p,
-            p_worse=p_worse,
+            p=test.p,
+            p_worse=test.p_worse,
             standard_error=error,
             n_paired=int(covered.sum()),
             n_asked=self._n_asked(spec, *runs),
             n_groups=n_groups,
             note=interval.note,
+            unit=unit,
         )
 
     def _value(
@@ -316,95 +327,21 @@ class Comparison:
         return len(asked)
 
 
-class _Swapped(NamedTuple):
-    """Sums of both runs after random swaps of groups.
+class _Reader(dict[str, np.ndarray]):
+    """Any sums; notes which are read."""
 
-    Attributes:
-        names: of the C columns.
-        first, second: S x C each.
-        is_exact: every possible swap is there, once.
-    """
-
-    names: tuple[str, ...]
-    first: np.ndarray
-    second: np.ndarray
-    is_exact: bool
-
-    def p_values(
-        self, spec: MetricSpec, seen: float, allowed: float
-    ) -> tuple[float, float | None]:
-        """Two-sided, and one-sided against "not worse" (None without a direction)."""
-        assert not isinstance(spec.formula, Estimate)
-        found = apply_formula(spec.formula, ColumnSums(self.names, self.second)) - apply_formula(
-            spec.formula, ColumnSums(self.names, self.first)
-        )
-        slack = _TIE * max(abs(seen), np.finfo(float).tiny)
-        # A swap for which the metric is undefined might have been as extreme.
-        undefined = ~np.isfinite(found)
-        two_sided = self._share(undefined | (np.abs(found) >= abs(seen) - allowed - slack))
-        if spec.direction == "neither":
-            return two_sided, None
-        loss, found = (-seen, -found) if spec.direction == "higher" else (seen, found)
-        worse = found >= loss - allowed - slack
-        return two_sided, self._share(undefined | worse)
-
-    def _share(self, extreme: np.ndarray) -> float:
-        n_extreme = int(extreme.sum())
-        return n_extreme / len(extreme) if self.is_exact else (n_extreme + 1) / (len(extreme) + 1)
+    def __missing__(self, name: str) -> np.ndarray:
+        self[name] = np.ones(1)
+        return self[name]
 
 
-def _swapped(a: _Sample, b: _Sample, *, n_swaps: int, seed: int) -> _Swapped:
-    """Swaps of whole groups. Groups in which the runs have the same sums need none."""
-    names = tuple(sorted({*a.sums.names, *b.sums.names}))
-    first, second = (_widened(sums, names) for sums in (a.sums, b.sums))
-    change = second.by_group - first.by_group
-    change = change[np.any(change != 0, axis=1)]
-    is_exact = 2 ** min(len(change), 63) <= n_swaps
-    moved = _all_swaps(change) if is_exact else _random_swaps(change, n_swaps, seed)
-    return _Swapped(names, first.totals + moved, second.totals - moved, is_exact)
-
-
-def _all_swaps(change: np.ndarray) -> np.ndarray:
-    """What moves to the first run in each of the 2^G swaps, 2^G x C."""
-    numbers = np.arange(2 ** len(change))[:, np.newaxis]
-    return ((numbers >> np.arange(len(change))) & 1).astype(np.float64) @ change
-
-
-def _random_swaps(change: np.ndarray, n_swaps: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng([seed, n_swaps])
-    n_groups = len(change)
-    chunk = max(1, _SWAPS_PER_CHUNK // n_groups)
-    moved = []
-    for start in range(0, n_swaps, chunk):
-        n = min(chunk, n_swaps - start)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-n * n_groups // 8)), np.uint8))
-        moved.append(bits[: n * n_groups].reshape(n, n_groups).astype(np.float64) @ change)
-    return np.concatenate(moved)
-
-
-def _widened(sums: GroupSums, names: tuple[str, ...]) -> GroupSums:
-    """The same with a column of zeros for each name that it lacks."""
-    by_group, totals = np.zeros((len(sums.by_group), len(names))), np.zeros(len(names))
-    places = [names.index(name) for name in sums.names]
-    by_group[:, places], totals[places] = sums.by_group, sums.totals
-    return GroupSums(names, by_group, totals)
-
-
-def _normal_p(
-    seen: float, error: float | None, direction: Direction, allowed: float
-) -> tuple[float | None, float | None]:
-    if error is None:
-        return None, None
-
-    def tail(excess: float) -> float:
-        """The chance of at least so much."""
-        distance = excess / error if error else math.copysign(math.inf, excess) if excess else 0.0
-        return NormalDist().cdf(-distance)
-
-    two_sided = min(1.0, 2 * tail(abs(seen) - allowed))
-    if direction == "neither":
-        return two_sided, None
-    return two_sided, tail((-seen if direction == "higher" else seen) - allowed)
+def _used(specs: Sequence[MetricSpec]) -> dict[Treatment, Set[str]]:
+    """The columns that formulas read, by treatment. The others need not be resampled."""
+    readers: dict[Treatment, _Reader] = {"scored": _Reader(), "official": _Reader()}
+    for spec in specs:
+        if not isinstance(spec.formula, Estimate):
+            apply_formula(spec.formula, readers[spec.treatment])
+    return {treatment: reader.keys() for treatment, reader in readers.items()}
 
 
 def _covered(spec: MetricSpec, splits: np.ndarray) -> np.ndarray:

@@ -14,6 +14,9 @@ import numpy as np
 _WEIGHTS_PER_CHUNK = 2**18
 """How many weights (8 bytes each) exist at once: small enough for the cache of a core."""
 
+_LEAST_PER_CHUNK = 64
+"""Resamples that are drawn together at least: each chunk reads all sums per group, which may be many."""
+
 
 def draw_weights(n_groups: int, *, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each group is drawn, chunk by chunk; every row of a chunk is a resample.
@@ -29,7 +32,7 @@ def draw_weights(n_groups: int, *, n_resamples: int, seed: int) -> Iterator[np.n
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples}; give at least 1")
     rng = np.random.default_rng(seed)
-    chunk = max(1, _WEIGHTS_PER_CHUNK // n_groups)
+    chunk = max(_LEAST_PER_CHUNK, _WEIGHTS_PER_CHUNK // n_groups)
     for start in range(0, n_resamples, chunk):
         yield _draw(rng, min(chunk, n_resamples - start), n_groups)
 

@@ -107,10 +107,10 @@ class Part:
 
         path = self.path / SCORES
         try:
-            found: dict[str, list[Any]] = pq.read_table(path, columns=list(columns)).to_pydict()
-        except (OSError, pa.ArrowException) as error:
+            found = pq.read_table(path, columns=list(columns)).to_pydict()
+            return {name: found[name] for name in columns}
+        except (OSError, KeyError, pa.ArrowException) as error:
             raise _damaged(path, error) from error
-        return {name: found[name] for name in columns}
 
     def rows(self) -> list[ScoreRow]:
         """The rows of numbers, in the order of the items."""

@@ -163,26 +163,27 @@ def markdown(
     reliance: Mapping[str, Sequence[Paired]] | None = None,
 ) -> str:
     """summary.md: the headline table, visual reliance, then every metric of each benchmark."""
-    lines = _markdown_table(HEADER, table_rows(results))
+    lines = markdown_table(HEADER, table_rows(results))
     told = [*notes(results), *remarks]
     lines += ["", *(f"- {note}" for note in told)] if told else []
     for title, differences in (reliance or {}).items():
         lines += ["", f"## {title}, visual reliance", ""]
-        lines += _markdown_table(RELIANCE_HEADER, reliance_rows(title, differences, results[title]))
+        lines += markdown_table(RELIANCE_HEADER, reliance_rows(title, differences, results[title]))
         told = reliance_notes({title: differences})
         lines += ["", *(f"- {note}" for note in told)] if told else []
     for title, metrics in results.items():
         lines += ["", f"## {title}, all metrics", ""]
         official = [_cells("", m) for m in metrics if m.official]
         others = [_cells("", m) for m in metrics if not m.official]
-        lines += _markdown_table(HEADER, official) if official else []
+        lines += markdown_table(HEADER, official) if official else []
         if others:
-            told = ["Not the official scorer's:", "", *_markdown_table(HEADER, others)]
+            told = ["Not the official scorer's:", "", *markdown_table(HEADER, others)]
             lines += ["", *told] if official else told
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines. A column with a title and nothing in it is left out."""
     used = [i for i, title in enumerate(header) if not title or any(row[i] for row in rows)]
     lines = ["| " + " | ".join(header[i] for i in used) + " |"]
     lines.append("|" + "|".join("---:" if i >= N_LEFT else "---" for i in used) + "|")
@@ -196,7 +197,7 @@ def print_table(
     remarks: Sequence[str] = (),
 ) -> None:
     """The headline table, and what to know about it."""
-    _print(console, heading, HEADER, table_rows(results))
+    print_rows(console, heading, HEADER, table_rows(results))
     for note in [*notes(results), *remarks]:
         console.print(f"  {note}", style="yellow")
 
@@ -213,14 +214,15 @@ def print_reliance(
         for title, differences in reliance.items()
         for row in reliance_rows(title, differences, results[title])
     ]
-    _print(console, f"visual reliance: score minus {control} control", RELIANCE_HEADER, rows)
+    print_rows(console, f"visual reliance: score minus {control} control", RELIANCE_HEADER, rows)
     for note in reliance_notes(reliance):
         console.print(f"  {note}", style="yellow")
 
 
-def _print(
+def print_rows(
     console: Console, heading: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
+    """A table whose first column becomes a line of its own where it is not empty."""
     from rich import box
     from rich.table import Table
 

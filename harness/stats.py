@@ -7,7 +7,8 @@ A metric is a function of column sums (``MetricSpec``), so resampling is one mat
 2. a resample draws G groups with replacement, that is, gives every group a weight 0, 1, 2, …;
    R resamples are a weight matrix, R x G, and their column sums are weights @ table, R x C
    (``harness.resampling``);
-3. a formula is applied to all R resamples at once, and the interval is read off the percentiles.
+3. a formula is applied to all R resamples at once, and the interval is read off the percentiles
+   (``percentile_interval``).
 
 An ``Estimate``, which sums do not determine, is computed anew for each resample instead, over the
 first of the same draws (``harness.stats_estimates``).
@@ -175,8 +176,13 @@ def evaluate(
 
 
 def percentile_interval(replicates: np.ndarray, n_groups: int, confidence: float) -> Interval:
-    """Percentile interval over the defined replicates, R of them: its ends are numbers (R + 1) p in
-    their order. Without the 1 an interval of few replicates covers too little.
+    """Expanded percentile interval over the defined replicates, R of them.
+
+    Resamples of G groups vary less than samples do, by (G - 1) / G, and with few groups by how much they vary
+    is itself uncertain. Percentiles further out make up for both (T. Hesterberg, "What Teachers Should Know
+    About the Bootstrap", 2015, section 5.3.3): the plain ones would cover about 91 to 93 % at 24 groups.
+    An end at share p is number (R + 1) p of the replicates in their order: without the 1 an interval of
+    few replicates covers too little.
 
     There is none for fewer than two groups (nothing varies between resamples), nor when more than
     MAX_UNDEFINED_SHARE of the replicates are undefined. Fewer are left out with a note.
@@ -190,7 +196,7 @@ def percentile_interval(replicates: np.ndarray, n_groups: int, confidence: float
     if n_undefined > MAX_UNDEFINED_SHARE * len(replicates):
         share = n_undefined / len(replicates)
         return Interval(None, None, f"no interval: undefined in {share:.0%} of the resamples")
-    tail = (1 - confidence) / 2
+    tail = _expanded((1 - confidence) / 2, n_groups)
     low, high = map(float, np.quantile(defined, [tail, 1 - tail], method="weibull"))
     notes = []
     if n_undefined:
@@ -202,7 +208,15 @@ def percentile_interval(replicates: np.ndarray, n_groups: int, confidence: float
     return Interval(low, high, "; ".join(notes) or None)
 
 
-def apply_formula(formula: Callable[[Sums], np.ndarray], sums: ColumnSums) -> np.ndarray:
+def _expanded(tail: float, n_groups: int) -> float:
+    """The share of replicates to leave out at each end, so that ``tail`` of the samples lie beyond."""
+    from scipy.special import ndtr, stdtrit
+
+    freedom = n_groups - 1
+    return float(ndtr(math.sqrt(n_groups / freedom) * stdtrit(freedom, tail)))
+
+
+def apply_formula(formula: Callable[[Sums], np.ndarray], sums: Sums) -> np.ndarray:
     """The formula on all rows of ``sums``. Division by zero is how a formula says "undefined"."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(formula(sums), dtype=np.float64)

@@ -91,19 +91,25 @@ def to_json(value: Any) -> str:
 
 
 def differences(stored: Any, wanted: Any, path: str = "") -> list[str]:
-    """Where two JSON values differ, one line for each leaf: ``path: stored → wanted``."""
-    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
-        found = []
-        for key in sorted({*stored, *wanted}):
+    """Where two JSON values differ, one line for each leaf: ``path: stored in the folder, wanted now``."""
+    return [
+        f"{where}: {shortened(before)} in the folder, {shortened(now)} now"
+        for where, before, now in differing(stored, wanted, path)
+    ]
+
+
+def differing(first: Any, second: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ: the path and both values of each leaf."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for key in sorted({*first, *second}):
             below = f"{path}.{key}" if path else key
-            found += differences(stored.get(key), wanted.get(key), below)
-        return found
-    if stored == wanted:
-        return []
-    return [f"{path}: {_short(stored)} in the folder, {_short(wanted)} now"]
+            yield from differing(first.get(key), second.get(key), below)
+    elif first != second:
+        yield path, first, second
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """JSON on one line, cut where it is long."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 90 else f"{text[:87]}..."
 
