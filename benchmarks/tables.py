@@ -25,8 +25,10 @@ _END = "\0 the end of the file \0"
 """A line behind the last one: a quote that nothing closes takes it into its cell."""
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_NO_CHARACTERS = {0xFFFE: _REPLACEMENT, 0xFFFF: _REPLACEMENT}
-"""XML has none of these two, and openpyxl lets them pass."""
+_NO_CHARACTERS = dict.fromkeys(
+    [*(c for c in range(0x20) if chr(c) not in "\t\n\r"), 0xFFFE, 0xFFFF], _REPLACEMENT
+)
+"""XML has none of these; openpyxl refuses the first ones and lets the last two pass."""
 
 NEEDS_OPENPYXL = "Excel files need openpyxl: pip install -e '.[human]'"
 
@@ -36,17 +38,21 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in (".tsv", ".xlsx")
 
 
-def read_table(path: Path) -> list[Record]:
+def read_table(path: Path, delimiter: str = "\t") -> list[Record]:
     """The rows below the header by column name, with the line (of a sheet: the row) of each.
 
     Columns without a name and empty rows are left out.
+
+    Args:
+        delimiter: of a text file.
 
     Raises:
         BadRecordError: the file cannot be read, has no rows, or one with more or fewer cells than the
             header.
         PlumblineError: it is an Excel file, and openpyxl is not installed.
     """
-    rows = _sheet_rows(path) if path.suffix.lower() == ".xlsx" else delimited_rows(path)
+    is_sheet = path.suffix.lower() == ".xlsx"
+    rows = _sheet_rows(path) if is_sheet else delimited_rows(path, delimiter)
     line, header = next(rows, (1, []))
     names = [name for name in header if name]
     if not names:
@@ -133,6 +139,12 @@ def tsv_text(rows: Iterable[Sequence[Cell]]) -> str:
     return stream.getvalue()
 
 
+def sheet_text(text: str) -> str:
+    """A text with U+FFFD for the characters that an Excel file cannot hold."""
+    whole = text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+    return whole.translate(_NO_CHARACTERS)
+
+
 def xlsx_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
     """Rows, the header first, as an Excel file.
 
@@ -143,7 +155,6 @@ def xlsx_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
     """
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet()
@@ -151,9 +162,7 @@ def xlsx_bytes(rows: Iterable[Sequence[Cell]]) -> bytes:
         cells = []
         for value in row:
             if isinstance(value, str):
-                whole = value.encode("utf-8", errors="backslashreplace").decode("utf-8")
-                known = whole.translate(_NO_CHARACTERS)
-                cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub(_REPLACEMENT, known))
+                cell = WriteOnlyCell(sheet, sheet_text(value))
                 cell.data_type = "s"  # a text that begins with "=" would become a formula
             else:
                 cell = WriteOnlyCell(sheet, value)
