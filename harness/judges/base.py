@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from benchmarks.base import (
     Benchmark,
+    Edition,
     JudgeRequest,
     Judgment,
     JudgmentStatus,
@@ -143,16 +144,22 @@ def prompt_sha256(messages: Sequence[Message]) -> str:
 
 def judge_label(benchmark: Benchmark, model: str) -> str:
     """Whether judgments by ``model`` (as the server named it) compare with published numbers."""
-    if benchmark.judge is None:
+    official = benchmark.judge.model if benchmark.judge else None
+    return label_beside(official, model, benchmark.edition)
+
+
+def label_beside(official: str | None, model: str, edition: Edition) -> str:
+    """``judge_label``, for a run whose benchmark is not at hand: ``official`` is None where none judges."""
+    if official is None:
         return "no judge"
-    if benchmark.edition == "pocket" and model == ORACLE_MODEL:
+    if edition == "pocket" and model == ORACLE_MODEL:
         return "the pocket oracle"
-    if model == benchmark.judge.model:
+    if model == official:
         return f"the official judge, {model}"
-    if same_model(benchmark.judge.model, model):
-        return f"the official judge, {benchmark.judge.model}, which replied as {model}"
+    if same_model(official, model):
+        return f"the official judge, {official}, which replied as {model}"
     return (
-        f"another judge ({model or 'unknown'} instead of {benchmark.judge.model}): "
+        f"another judge ({model or 'unknown'} instead of {official}): "
         "not comparable with published numbers"
     )
 
