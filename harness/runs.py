@@ -146,6 +146,11 @@ class Part:
         return open_benchmark(self.name, self.edition, data_dir, self.about["options"])
 
 
+def judged_alike(a: Part, b: Part) -> bool:
+    """Whether the same models judged. A run in which nothing had to be judged goes with any other."""
+    return not a.judges or not b.judges or set(a.judges) == set(b.judges)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder.

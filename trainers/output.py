@@ -12,15 +12,22 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.base import BadRecordError
+from harness.plots.drawing import Drawing, write_figure
+from harness.plots.style import COLUMN, FAINT, INK, PAGE, Layout, framed, house_style, look
 from harness.store import MixedRunError, differences, to_json, write_atomically
 
+if TYPE_CHECKING:
+    from trainers.trainer import PreferenceTrainer
+
 RECORD, RECIPE = "training.json", "recipe.toml"
+TRAINER_STATE = "trainer_state.json"
 
 _OF_PROCESSOR = (
     "*processor_config.json",
@@ -83,9 +90,54 @@ def curves(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]
     return {name: [row.get(name) for row in rows] for name in ["step", *names]}
 
 
+def last_state(out: Path) -> Path | None:
+    """The newest state to go on from that was written to its end."""
+    whole = []
+    for path in out.glob(f"checkpoint-*/{TRAINER_STATE}"):
+        try:
+            whole.append((json.loads(path.read_text(encoding="utf-8"))["global_step"], path.parent))
+        except (ValueError, KeyError, TypeError):
+            continue  # killed while writing it
+    return max(whole)[1] if whole else None
+
+
 def write_record(out: Path, record: Mapping[str, Any]) -> None:
     """training.json, in one step."""
     write_atomically(out / RECORD, to_json(record))
+
+
+def save_weights(trainer: PreferenceTrainer, out: Path, merge: bool) -> None:
+    """Adapter or whole weights, from all processes that hold a part of them.
+
+    Args:
+        merge: write what an adapter makes of its base in place of the adapter.
+    """
+    if merge:
+        merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
+        if trainer.accelerator.is_main_process:
+            merged.save_pretrained(out)
+        return
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trainer.save_model(str(out))
+    (out / "training_args.bin").unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """What a training ran on."""
+    import accelerate
+    import peft
+    import torch
+    import transformers
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "accelerate": accelerate.__version__,
+        "peft": peft.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
 
 
 def copy_processor(source: Path, out: Path) -> None:
@@ -98,18 +150,23 @@ def copy_processor(source: Path, out: Path) -> None:
 
 def plot(record: Mapping[str, Any], path: Path) -> None:
     """Loss and, where there are any, rewards over the steps."""
-    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     told = record["curves"]
     shown = [name for name in _REWARDS if name in told]
-    figure = Figure(figsize=(5 + 5 * bool(shown), 3.6), layout="constrained")
-    loss, *others = figure.subplots(1, 1 + bool(shown), squeeze=False)[0]
-    loss.plot(told["step"], told["loss"], color="black", linewidth=1)
-    loss.set(xlabel="step", ylabel="loss", title=record["recipe"]["method"])
-    for axes in others:
-        for name in shown:
-            axes.plot(told["step"], told[name], linewidth=1, label=_REWARDS[name])
-        axes.axhline(0, color="grey", linewidth=0.5)
-        axes.set(xlabel="step", ylabel="implicit reward")
-        axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=120)
+    lines = {
+        name: {"color": look(index).colour, "linestyle": look(index).dashes}
+        for index, name in enumerate(shown)
+    }
+    legend = [(Line2D([], [], **line), _REWARDS[name]) for name, line in lines.items()]
+    with house_style():
+        figure = framed(Layout(PAGE if shown else COLUMN), 2.0, legend)
+        loss, *others = figure.subplots(1, 1 + bool(shown), squeeze=False)[0]
+        loss.plot(told["step"], told["loss"], color=INK)
+        loss.set(xlabel="step", ylabel="loss", title=record["recipe"]["method"])
+        for axes in others:
+            axes.axhline(0, color=FAINT, linewidth=0.7)
+            for name, line in lines.items():
+                axes.plot(told["step"], told[name], **line)
+            axes.set(xlabel="step", ylabel="implicit reward")
+        write_figure(Drawing(figure, ()), path)

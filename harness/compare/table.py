@@ -126,11 +126,16 @@ class _Builder:
 
     def _grouped(self, columns: Sequence[Column]) -> list[Group]:
         """The runs that have a benchmark, those of the baseline's protocol first."""
+        parts = {
+            number: part
+            for number, run in enumerate(self.runs)
+            if (part := columns[0].part(run)) is not None
+        }
         by_way: dict[str, dict[int, Part]] = {}
-        for number, run in enumerate(self.runs):
-            if (part := columns[0].part(run)) is not None:
-                way = json.dumps(_way(part), sort_keys=True, default=str)
-                by_way.setdefault(way, {})[number] = part
+        for number, part in parts.items():
+            way = {**_way(part), "judged_by": _judged_by(part, [*parts.values()])}
+            key = json.dumps(way, sort_keys=True, default=str)
+            by_way.setdefault(key, {})[number] = part
         alike = sorted(by_way.values(), key=lambda parts: self.baseline not in parts)
         return [self._group(columns, parts) for parts in alike]
 
@@ -318,3 +323,13 @@ def _way(part: Part) -> dict[str, Any]:
     """How a benchmark was measured: what must agree for values to be compared."""
     judged_by = sorted(set(part.judges))
     return {"title": part.title, "protocol": part.protocol, "judged_by": judged_by}
+
+
+def _judged_by(part: Part, beside: Sequence[Part]) -> list[str]:
+    """The judges of a run. One in which nothing had to be judged stands with the first that has the rest alike."""
+    alike = (
+        each
+        for each in (part, *beside)
+        if {**_way(each), "judged_by": 0} == {**_way(part), "judged_by": 0}
+    )
+    return next((sorted(set(each.judges)) for each in alike if each.judges), [])

@@ -52,6 +52,10 @@ class Engine(Protocol):
         """Library versions and the device; recorded, but free to differ on resume."""
 
     @property
+    def origin(self) -> Mapping[str, Any]:
+        """What is known of the checkpoint itself (size, training); recorded only."""
+
+    @property
     def stats(self) -> EngineStats:
         """Counters."""
 

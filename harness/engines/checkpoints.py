@@ -18,6 +18,7 @@ from harness.engines.processors import (
     load_processor,
     load_tokenizer,
 )
+from harness.training_record import kept_of
 
 _HUB_ID = re.compile(r"(?P<id>[\w][\w.\-]*/[\w][\w.\-]*)(@(?P<revision>[\w.\-/]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -62,6 +63,7 @@ class Checkpoint:
         takes_pictures: whether this is an image-text model.
         source: the folder that the processor came from.
         identity: what was loaded, in hashes.
+        origin: its size, and how it was trained where a record tells.
     """
 
     model: Any
@@ -69,6 +71,7 @@ class Checkpoint:
     takes_pictures: bool
     source: Path
     identity: Mapping[str, Any]
+    origin: Mapping[str, Any]
 
 
 def locate(checkpoint: str, revision: str | None, options: Options) -> Location:
@@ -183,7 +186,9 @@ def load(location: Location, options: Options) -> Checkpoint:
         processor = load_tokenizer(source, gguf, trusted)
     model = _load_model(location, options, takes_pictures)
     identity = _identity(location, model)
-    return Checkpoint(model, processor, takes_pictures, source, identity)
+    training = kept_of(location.adapter or location.folder)
+    origin = {"n_parameters": model.num_parameters(), "training": training}
+    return Checkpoint(model, processor, takes_pictures, source, identity, origin)
 
 
 def _processor_folder(location: Location, takes_pictures: bool) -> Path:

@@ -74,9 +74,11 @@ class OpenAIEngine:
         stats: counters.
         versions: library versions.
         takes_pictures: true; whether the model does is seen when it is reached.
+        origin: empty; a server does not tell it.
     """
 
     takes_pictures = True
+    origin: Mapping[str, Any] = {}
 
     def __init__(self, model: str, config: EndpointConfig) -> None:
         import openai

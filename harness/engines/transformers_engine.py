@@ -52,6 +52,7 @@ class TransformersEngine:
         stats: counters.
         identity: what must agree before the responses of two sessions may stand in one run.
         versions: library versions and the device.
+        origin: the model's size and how it was trained.
         takes_pictures: whether the checkpoint is an image-text model.
     """
 
@@ -76,6 +77,7 @@ class TransformersEngine:
             "image_processor": _class_name(getattr(processor, "image_processor", None)),
         }
         self.versions: Mapping[str, str] = _versions(model)
+        self.origin = checkpoint.origin
         self._prompter = Prompter(
             model, processor, takes_pictures=checkpoint.takes_pictures, format=chosen
         )

@@ -64,6 +64,17 @@ def test_another_protocol_is_told_and_not_compared(tmp_path: Path) -> None:
     assert cells[0].marks == cells[1].marks == ()
 
 
+def test_a_run_in_which_nothing_had_to_be_judged_is_compared_with_judged_ones(
+    tmp_path: Path,
+) -> None:
+    paths = [
+        write_run(tmp_path / name, pope=pope(_every(step), judges=judges))
+        for name, step, judges in (("a", 5, []), ("b", 31, ["j"]), ("c", 4, ["j"]), ("d", 3, ["k"]))
+    ]
+    cells = [row.cells[0] for row in _table(*paths).rows]
+    assert [cell.against is not None for cell in cells] == [False, True, True, False]
+
+
 def test_another_judge_is_told_and_not_compared(tmp_path: Path) -> None:
     judged = {"official_judge": "gpt-4-0613"}
     paths = [
