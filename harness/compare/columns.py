@@ -177,12 +177,18 @@ def _named(columns: Sequence[Column], names: str) -> list[Column]:
                 f"--metrics {name}: no such metric in these runs{hint} "
                 "(each run's summary.md lists every metric)"
             )
-        chosen |= dict.fromkeys(matching)
+        # Of a benchmark that has the metric over all of it, a name without a split means that one.
+        whole = {column.benchmark for column in matching if not column.split}
+        chosen |= dict.fromkeys(
+            column
+            for column in matching
+            if "(" in name or not column.split or column.benchmark not in whole
+        )
     return [*chosen]
 
 
 def _spellings(column: Column) -> set[str]:
-    """NAME (of all splits and benchmarks), NAME(SPLIT), and both behind ``BENCHMARK.``."""
+    """NAME (over everything, else of all splits), NAME(SPLIT), and both behind ``BENCHMARK.``."""
     names = {column.name, f"{column.name}({column.split})" if column.split else column.name}
     return {_plain(name) for each in names for name in (each, f"{column.benchmark}.{each}")}
 

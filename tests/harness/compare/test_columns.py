@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def test_a_value_has_one_form_in_its_whole_column() -> None:
     assert share.text(0.0123, signed=True) == "+1.2"
     assert share.text(-0.0001, signed=True) == "0.0"
     assert share.text(None) == "–"
+
+
+def test_a_name_means_the_metric_over_all_of_a_benchmark_where_there_is_one(tmp_path: Path) -> None:
+    part = pope(bool)
+    whole = next(spec for spec in part.specs if spec.name == "mean_f1")
+    of_a_split = replace(whole, split="random", splits=())
+    path = write_run(tmp_path / "a", pope=replace(part, specs=[*part.specs, of_a_split]))
+    for asked in ("mean_f1", "mean_f1(random)"):
+        (column,) = choose(open_runs([path]), metrics=asked)
+        assert column.full_label.replace(" (", "(") == f"POPE {asked}"
