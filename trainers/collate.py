@@ -210,6 +210,15 @@ def usable_pairs(
     return Usable(without_long(used, lambda pair: lengths[pair.id], max_length), lengths)
 
 
+def filled(pairs: Sequence[Preference], n: int) -> tuple[Preference, ...]:
+    """``n`` pairs, the first ones twice where there are not so many.
+
+    For pairs that are made anew: the learning rate's schedule, and going on after a kill, need as many in each
+    epoch, and some may be too long.
+    """
+    return tuple(pairs[index % len(pairs)] for index in range(n))
+
+
 def _unusable(pair: Preference, roles: Sequence[str]) -> str | None:
     if "rejected" in roles and pair.rejected is None:
         return "there is no rejected answer"

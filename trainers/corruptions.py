@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
@@ -303,12 +303,21 @@ def _seed(key: str) -> int:
 
 def _other(picture: Picture, others: Sequence[Picture], rng: Random) -> Picture:
     """A random one of the pictures that differ from this one in content."""
-    for index in rng.sample(range(len(others)), len(others)):
+    for index in _shuffled(len(others), rng):
         if others[index].digest != picture.digest:
             return others[index]
     raise PlumblineError(
         "the corruption random takes another pair's picture, but all pictures are the same. Take crop"
     )
+
+
+def _shuffled(n: int, rng: Random) -> Iterator[int]:
+    """0 to n - 1 in random order, each drawn when it is asked for: mostly only the first one is."""
+    moved: dict[int, int] = {}
+    for left in range(n, 0, -1):
+        place = rng.randrange(left)
+        yield moved.get(place, place)
+        moved[place] = moved.get(left - 1, left - 1)
 
 
 class HiddenPicture(NamedTuple):

@@ -27,9 +27,15 @@ from benchmarks.base import (
 from harness.engines.checkpoints import Checkpoint
 from harness.engines.prompts import Prompt, Prompter, PromptFormat
 from trainers.corruptions import corrupt_tensors, rejected_pictures
-from trainers.methods import TokenWeights
+from trainers.methods import LengthWeights, TokenWeights
 from trainers.pairs import Preference
-from trainers.token_weights import SegmentWeights, Span, segment_weights, span_weights
+from trainers.token_weights import (
+    PairWeights,
+    Span,
+    length_weights,
+    segment_weights,
+    span_weights,
+)
 
 Role = Literal["chosen", "rejected", "image_rejected"]
 
@@ -53,7 +59,7 @@ class Encoded:
     rejected: Tensor | None
     image_prompt: Prompt | None
     keys: Mapping[Role, str]
-    weights: SegmentWeights | None
+    weights: PairWeights | None
 
     @property
     def n_prompt(self) -> int:
@@ -127,7 +133,7 @@ class Encoder:
         self,
         checkpoint: Checkpoint,
         format: PromptFormat,
-        weights: TokenWeights | None = None,
+        weights: TokenWeights | LengthWeights | None = None,
         rejecting: Rejecting | None = None,
     ) -> None:
         self._processor = checkpoint.processor
@@ -263,23 +269,20 @@ class Encoder:
 
     def _token_weights(
         self, pair: Preference, chosen: _Answer, rejected: _Answer | None
-    ) -> SegmentWeights | None:
+    ) -> PairWeights | None:
         if self._weights is None or rejected is None:
             return None
-        weight = self._weights.token_weight
-        if pair.spans is not None and self._tokenizer.is_fast:
-            shared = self._weights.shared_token_weight
-            return SegmentWeights(
-                *(
-                    [
-                        shared if value == 1.0 else value
-                        for value in span_weights(answer.offsets, spans, weight)
-                    ]
-                    for answer, spans in zip((chosen, rejected), pair.spans, strict=True)
-                )
+        if isinstance(self._weights, LengthWeights):
+            return length_weights(len(chosen.ids), len(rejected.ids), self._weights.ld_alpha)
+        weight, shared = self._weights.token_weight, self._weights.shared_token_weight
+        if pair.spans is None or not self._tokenizer.is_fast:
+            return segment_weights(chosen.ids, rejected.ids, weight, shared_weight=shared)
+        marked = zip((chosen, rejected), pair.spans, strict=True)
+        return PairWeights(
+            *(
+                span_weights(each.offsets, spans, weight, shared_weight=shared)
+                for each, spans in marked
             )
-        return segment_weights(
-            chosen.ids, rejected.ids, weight, shared_weight=self._weights.shared_token_weight
         )
 
 

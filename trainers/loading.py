@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainingArguments, set_seed
 
 from benchmarks.base import PlumblineError
 from harness.engines import checkpoints, weights
 from harness.engines.checkpoints import Checkpoint
 from harness.engines.processors import explained, has_processor, load_processor, load_tokenizer
+from trainers.parts import choose_parameters, with_adapter, without_dropout
 from trainers.settings import FIXED, Settings
+
+log = logging.getLogger(__name__)
 
 
 def _on_bf16_gpu() -> bool:
@@ -76,19 +81,49 @@ def _merged(base: Checkpoint, adapter: Path, trust_remote_code: bool) -> Checkpo
     return replace(base, model=model, processor=processor, source=source, identity=identity)
 
 
-def training_arguments(settings: Settings, out: Path) -> Any:
-    """The library's arguments. Raises PlumblineError with what it says about a value."""
-    from transformers import TrainingArguments
+def learning_model(base: Base, settings: Settings, arguments: TrainingArguments) -> Any:
+    """The base with what learns marked, its dropout off, on its device. Raises PlumblineError."""
+    model = base.checkpoint.model
+    if settings.lora_r:
+        set_seed(arguments.seed)  # an adapter's first layers are drawn
+        model.requires_grad_(False)
+        model = with_adapter(
+            model,
+            settings.train,
+            rank=settings.lora_r,
+            alpha=settings.lora_alpha,
+            dropout=settings.lora_dropout,
+            targets=settings.lora_targets,
+            base=base.name,
+            revision=base.revision,
+        )
+    else:
+        choose_parameters(model, settings.train)
+    if not settings.dropout:
+        without_dropout(model)
+    return model.to(arguments.device)
 
+
+def training_arguments(settings: Settings, out: Path) -> TrainingArguments:
+    """The library's arguments. Raises PlumblineError with what it says about a value."""
     defaults = {
         "bf16": _on_bf16_gpu(),
         "dataloader_pin_memory": torch.cuda.is_available(),
-        # A vision tower's last layers may be unused, which parallel training must be told.
-        "ddp_find_unused_parameters": not settings.lora_r,
+        # Parallel training must be told that a vision tower's last layers may be unused, and that a
+        # projector is where one process's pairs have no pictures.
+        "ddp_find_unused_parameters": not settings.lora_r or settings.train != ("language_model",),
     }
     known = {each.name for each in fields(TrainingArguments)}
     fixed = {name: value for name, value in FIXED.items() if name in known}
     try:
-        return TrainingArguments(output_dir=str(out), **{**defaults, **settings.arguments, **fixed})
+        found = TrainingArguments(
+            output_dir=str(out), **{**defaults, **settings.arguments, **fixed}
+        )
     except (ValueError, TypeError, ImportError) as error:
         raise PlumblineError(f"transformers.TrainingArguments: {error}") from error
+    if found.n_gpu > 1:
+        # One process with several GPUs: the library would cut each batch's tensors into equal parts, but what
+        # runs along a batch here are tokens of any number of rows.
+        log.warning("training on the first of %d GPUs; `accelerate launch` uses all", found.n_gpu)
+        found._n_gpu = 1
+    return found

@@ -4,40 +4,26 @@ Pure functions of tensors. ``scoring`` runs a model so that it has logits at res
 
 Conventions, the same everywhere in this package:
 
-* ``labels`` are token ids, ``IGNORE`` at prompt, picture and padding positions. The token that ends the
-  turn is a response token and is scored. Masks come from labels and never from ``ids != pad``: many
-  tokenizers pad with the end token.
-* The logits at position t predict token t + 1. ``targets`` are labels already moved to where they are
-  predicted, so that ``logits[:, t]`` belongs to ``targets[:, t]``.
+* The responses of a batch lie one behind another: tokens (N,), the ``lengths`` of the responses, and logits (N, V),
+  each row from the position before its token, which predicts it.
+* The token that ends the turn is a response token and is scored. What a response is comes from where it was
+  encoded and never from ``ids != pad``: many tokenizers pad with the end token.
 * Half-precision logits are turned into float32 first: a sum over 150 tokens in bfloat16 has lost the
   few tenths that a preference is about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-
-IGNORE = -100
+from torch.nn.utils.rnn import pad_sequence
 
 _TILE = 2**22
 """Logits that are in float32 at a time (16 MiB)."""
-
-
-class TokenLogProbs(NamedTuple):
-    """Log-probabilities of B responses, token by token.
-
-    Attributes:
-        values: (B, T), 0 where no response token is predicted.
-        mask: (B, T) bool, where one is.
-    """
-
-    values: Tensor
-    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -70,11 +56,6 @@ class PairLogProbs:
     image_rejected: ResponseLogProbs | None = None
 
 
-def shifted(labels: Tensor) -> Tensor:
-    """Targets (B, T - 1) of the logits ``[:, :-1]`` from labels (B, T)."""
-    return labels[:, 1:]
-
-
 def log_probs_of(logits: Tensor, tokens: Tensor) -> Tensor:
     """Log-probabilities (N,) of tokens (N,) under logits (N, V), in float32 or float64.
 
@@ -84,68 +65,61 @@ def log_probs_of(logits: Tensor, tokens: Tensor) -> Tensor:
     return found
 
 
-def token_log_probs(logits: Tensor, targets: Tensor, tokens: Tensor | None = None) -> TokenLogProbs:
-    """Log-probabilities at the response positions; no other position is computed.
-
-    Args:
-        logits: (B, T, V).
-        targets: (B, T), IGNORE where nothing is asked.
-        tokens: (B, T), scored instead of the targets, where the targets are not IGNORE.
-    """
-    mask = targets != IGNORE
-    asked = (targets if tokens is None else tokens)[mask]
-    found = log_probs_of(logits[mask], asked)
-    values = found.new_zeros(mask.shape)
-    values[mask] = found
-    return TokenLogProbs(values, mask)
-
-
 def response_log_probs(
-    tokens: TokenLogProbs,
+    values: Tensor,
+    lengths: Sequence[int],
     weights: Tensor | None = None,
     *,
     average: bool = False,
     kl: Tensor | None = None,
 ) -> ResponseLogProbs:
-    """Sums over the response tokens.
+    """Sums over each response's tokens.
 
     Args:
-        tokens: (B, T).
-        weights: (B, T), for ``weighted``; see ``token_weights``.
+        values: log-probabilities of tokens, (N,).
+        lengths: of the B responses that they belong to.
+        weights: (N,), for ``weighted``; see ``token_weights``.
         average: divide ``weighted`` by the sum of the weights, as RLHF-V does.
         kl: (B,), passed on.
     """
+    by_response = _by_response(values, lengths)
     weighted = None
     if weights is not None:
-        applied = weights.to(tokens.values.dtype) * tokens.mask
-        weighted = (tokens.values * applied).sum(-1)
+        applied = _by_response(weights.to(values.dtype), lengths)
+        weighted = (by_response * applied).sum(-1)
         if average:
             weighted = weighted / applied.sum(-1).clamp_min(torch.finfo(weighted.dtype).tiny)
-    return ResponseLogProbs(tokens.values.sum(-1), tokens.mask.sum(-1), weighted, kl)
+    n_tokens = torch.tensor(lengths, device=values.device)
+    return ResponseLogProbs(by_response.sum(-1), n_tokens, weighted, kl)
 
 
-def sequence_kl(policy_logits: Tensor, reference_logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum over response positions of KL(reference || policy), (B,), for logits (B, T, V).
+def _by_response(values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """(B, longest), with zeros behind shorter responses."""
+    return pad_sequence(values.split(list(lengths)), batch_first=True)
 
-    CHiP's code drops the last row of the batch (``chip_get_batch_logps``); here every row counts.
+
+def sequence_kl(policy_logits: Tensor, reference_logits: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Sum over each response's positions of KL(reference || policy), (B,), for logits (N, V).
+
+    CHiP's code drops the last response of the batch (``chip_get_batch_logps``); here every one counts.
     """
-    mask = targets != IGNORE
-    reference = _precise(reference_logits[mask]).log_softmax(-1)
-    policy = _precise(policy_logits[mask]).log_softmax(-1)
-    found = (reference.exp() * (reference - policy)).sum(-1)
-    by_position = found.new_zeros(mask.shape)
-    by_position[mask] = found
-    return by_position.sum(-1)
+    found = []
+    # One by one: both distributions of a whole batch would take four times the logits' memory.
+    parts = (logits.split(list(lengths)) for logits in (policy_logits, reference_logits))
+    for policy, reference in zip(*parts, strict=True):
+        told = _precise(reference).log_softmax(-1)
+        apart = told - _precise(policy).log_softmax(-1)
+        found.append((told.exp() * apart).sum(-1).sum())
+    return torch.stack(found)
 
 
-def best_other_tokens(logits: Tensor, targets: Tensor) -> Tensor:
-    """(B, T): at each position the token with the highest logit that is not the target.
+def best_other_tokens(logits: Tensor, tokens: Tensor) -> Tensor:
+    """For each of N tokens the one with the highest logit (N, V) that is not this token.
 
     Re-Align's released code scores these instead of the rejected answer's own tokens
     (``_get_noisy_batch_logps``), which is not the published objective.
     """
-    own = targets.clamp_min(0)[..., None]
-    return logits.detach().scatter(-1, own, -torch.inf).argmax(-1)
+    return logits.detach().scatter(-1, tokens[:, None], -torch.inf).argmax(-1)
 
 
 class _LogProbs(torch.autograd.Function):

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from benchmarks.base import PlumblineError
 from trainers import objectives
@@ -53,7 +53,7 @@ SWITCHES: Mapping[str, Need] = {
 
 @dataclass(frozen=True)
 class TokenWeights:
-    """How ``ResponseLogProbs.weighted`` is computed, for methods that need it; its fields are options.
+    """``ResponseLogProbs.weighted`` by where the answers differ; the fields are options of a method.
 
     Attributes:
         token_weight: of tokens in segments that differ between the answers.
@@ -67,12 +67,25 @@ class TokenWeights:
 
 
 @dataclass(frozen=True)
+class LengthWeights:
+    """``ResponseLogProbs.weighted`` by how long the answers are; the field is an option of a method.
+
+    Attributes:
+        ld_alpha: weight of tokens beyond the shorter answer's length: 1 is DPO, 0 looks at the shared length only.
+            The paper tunes it for each model; 0.5 is ours.
+    """
+
+    ld_alpha: float = 0.5
+    token_mean: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class Method:
     """One way to train.
 
     Attributes:
         summary: one line for ``--help``, with its source.
-        token_weights: for methods that need segments; None for others.
+        token_weights: for methods that need weighted log-probabilities; None for others.
         substitutes: score the best *other* tokens (``logprobs.best_other_tokens``) in place of the answer's
             own, for rejected answers and beside rejected pictures.
     """
@@ -80,7 +93,7 @@ class Method:
     objective: Callable[..., Loss]
     summary: str
     needs: frozenset[Need] = PAIRS
-    token_weights: TokenWeights | None = None
+    token_weights: TokenWeights | LengthWeights | None = None
     substitutes: bool = False
 
     def options(self) -> dict[str, Any]:
@@ -103,6 +116,12 @@ METHODS: Mapping[str, Method] = {
         "DDPO (RLHF-V, 2312.00849): DPO with corrected segments weighted 5",
         PAIRS | {"segments"},
         TokenWeights(5.0, token_mean=True),
+    ),
+    "ld_dpo": Method(
+        objectives.ld_dpo,
+        "LD-DPO (2409.06411): DPO with tokens beyond the shorter answer weighted less",
+        PAIRS | {"segments"},
+        LengthWeights(),
     ),
     "mdpo": Method(
         objectives.mdpo,
@@ -158,7 +177,9 @@ def open_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
         raise PlumblineError(f"no method {name!r} (known: {', '.join(METHODS)})")
     method = METHODS[name]
     values = method.options()
-    hints = get_type_hints(method.objective) | get_type_hints(TokenWeights)
+    hints = get_type_hints(method.objective)
+    if method.token_weights is not None:
+        hints |= get_type_hints(type(method.token_weights))
     for option, value in (options or {}).items():
         if option not in values:
             raise PlumblineError(f"{name} has no option {option!r} (known: {', '.join(values)})")
@@ -171,7 +192,7 @@ def open_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
         method,
         objective=partial(method.objective, **{o: v for o, v in values.items() if o in own}),
         needs=method.needs - dropped,
-        token_weights=TokenWeights(**weights) if weights else None,
+        token_weights=method.token_weights and replace(method.token_weights, **weights),
     )
 
 
@@ -196,6 +217,8 @@ def _check(values: Mapping[str, Any]) -> None:
             raise PlumblineError(f"{option}={value}: a finite number is expected")
         if option.endswith("_weight") and value < 0:
             raise PlumblineError(f"{option}={value}: a number from 0 on is expected")
+    if not 0 <= values.get("ld_alpha", 1.0) <= 1:
+        raise PlumblineError(f"ld_alpha={values['ld_alpha']}: from 0 to 1 is expected")
     if not values.get("beta", 1.0) > 0:
         raise PlumblineError(f"beta={values['beta']}: it must be above 0")
     smoothing = values.get("label_smoothing", 0.0)

@@ -33,7 +33,9 @@ def sft(
         reference: not used; it is there because every objective takes one.
         reduction: "token" is the mean over all response tokens of the batch (InternVL, TRL, ms-swift),
             "sequence" the mean of each answer's own mean (LLaMA-Factory), "sum" the mean of the
-            answers' sums (mllm-dpo, RLAIF-V).
+            answers' sums (mllm-dpo, RLAIF-V). The batch is that of one forward pass, as in all of these:
+            accumulated gradients and processes average such means, so that with "token" alone the same
+            pairs weigh a little differently in other splits.
     """
     return combine({"nll": Term(1.0, lambda: negative_log_likelihood(policy.chosen, reduction))})
 
@@ -72,6 +74,14 @@ def ddpo(policy: PairLogProbs, reference: PairLogProbs, *, beta: float = 0.5) ->
     d = LogRatios(policy, reference, "weighted")
     term = Term(1.0, lambda: pair_loss(d, beta))
     return combine({"dpo": term}, implicit_rewards(policy, reference, beta))
+
+
+def ld_dpo(policy: PairLogProbs, reference: PairLogProbs, *, beta: float = 0.1) -> Loss:
+    """LD-DPO (arXiv 2409.06411): DPO on log-probabilities in which what one answer is longer by counts less.
+
+    The weights come from the log-probabilities' side, too (``token_weights.length_weights``).
+    """
+    return ddpo(policy, reference, beta=beta)
 
 
 def mdpo(
@@ -134,12 +144,13 @@ def chip(
 
     DPO, ``segment_weight`` times DPO on segment-weighted log-probabilities, ``kl_weight`` times TDPO's
     ``beta (KL_l - stopgrad(KL_w))``, and conditional preference against a picture with diffusion noise.
-    Released code has one sigmoid instead of a sum of losses: ``chip_released``.
+    Released code has one sigmoid instead of a sum of losses: ``chip_released``, which is checked against that
+    code. This sum and its two coefficients are second-hand: the paper's abstract and public reviews of it
+    were read, not its equations.
 
     Args:
-        segment_weight: lambda; 1 with Muffin, 3 with LLaVA-1.6. This and ``kl_weight`` are quoted from reviews
-            of the paper.
-        kl_weight: gamma.
+        segment_weight: lambda; reviews quote 1 with Muffin and 3 with LLaVA-1.6.
+        kl_weight: gamma; reviews quote 0.5 and 0.1 as constants of the implementation, whose code has 0.1.
     """
     d = LogRatios(policy, reference)
     segments = LogRatios(policy, reference, "weighted")
@@ -199,7 +210,7 @@ def mpo(
     """MPO (InternVL, arXiv 2411.10442): DPO, BCO and the likelihood of the chosen answers.
 
     ``BCO = -log sigmoid(beta d_w - shift) - log sigmoid(-(beta d_l - shift))``; the likelihood is a mean over
-    the batch's tokens.
+    the batch's tokens (``sft``), which with InternVL's one pair at a time is the answer's own mean.
 
     Args:
         shift: the running mean of rewards, this batch included (``RunningShift``). With 0 this is TRL

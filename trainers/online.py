@@ -22,9 +22,11 @@ from benchmarks.base import PlumblineError
 from harness.command import DONE, at_least, run_command
 from harness.judges.options import add_judge_options
 from trainers import run
+from trainers.preference_formats import Choices
 from trainers.sampling.options import (
     add_annotator_option,
     add_bdhs_options,
+    add_length_option,
     add_mix_option,
     at_least_zero,
 )
@@ -46,7 +48,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.prog = "python -m trainers.online"
     parser.description = (
         "Train a checkpoint on pairs that it makes itself while it learns. --data gives the prompts. The same --out "
-        "goes on where a training stopped, and ends in the same weights."
+        "goes on where a training stopped, and ends in the same weights. Methods, recipes and settings are those of "
+        "python -m trainers.run --list."
     )
     group = parser.add_argument_group("pairs")
     group.add_argument(
@@ -56,7 +59,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="the better of two answers (default), or true answers and tempting wrong ones",
     )
     group.add_argument(
-        "--rounds", type=at_least(1), default=10, metavar="N", help="default 10; the epochs"
+        "--rounds",
+        type=at_least(1),
+        default=10,
+        metavar="N",
+        help="how often pairs are made (default 10); stands in place of num_train_epochs",
     )
     group.add_argument(
         "--refresh-steps",
@@ -71,8 +78,14 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="of the answers (default 1; for bdhs 0)",
     )
-    group.add_argument("--max-new-tokens", type=at_least(1), default=512, metavar="N")
-    group.add_argument("--sampling-seed", type=at_least(0), default=0, metavar="N")
+    add_length_option(group)
+    group.add_argument(
+        "--sampling-seed",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="of prompts, answers and mixing (default 0); the training's own is --set seed=N",
+    )
     add_mix_option(parser)
     add_annotator_option(parser)
     add_bdhs_options(parser)
@@ -113,9 +126,8 @@ class PolicyPairs:
         self._rounds.make(number, self._policy_of(model), quiet)
         model.train(was_training)
         if not is_made:
-            info = self._rounds.info(number)
-            told = {name: value for name, value in info.items() if name not in ("begin", "end")}
-            self._console.print(f"round {number}: {told}", markup=False)
+            told = _in_words(number, self._rounds.info(number))
+            self._console.print(told, markup=False, soft_wrap=True)
 
     def _policy_of(self, model: Any) -> Policy:
         """The model without what parallel training and adapters wrap it in."""
@@ -131,6 +143,16 @@ class PolicyPairs:
             checkpoint = replace(self._bare, model=inner)
             self._policy, self._asked = Policy(TransformersEngine(checkpoint), checkpoint), inner
         return self._policy
+
+
+def _in_words(number: int, info: Mapping[str, Any]) -> str:
+    """A line on a round that was made."""
+    left = ", ".join(f"{count} {reason}" for reason, count in info["left"].items() if count)
+    return (
+        f"round {number}: {info['n_made']} new pairs, {info['n_given']} given; prompts without one: "
+        f"{left or 'none'}; words, chosen {info['mean_words']['chosen']:.0f}, rejected "
+        f"{info['mean_words']['rejected']:.0f}; {info['seconds']:.0f} s"
+    )
 
 
 def train_online(arguments: argparse.Namespace, console: Console) -> None:
@@ -157,6 +179,7 @@ def train_online(arguments: argparse.Namespace, console: Console) -> None:
         format=arguments.format,
         image_dir=arguments.image_dir,
         split=arguments.split,
+        choices=Choices(arguments.pairing, arguments.pairing_seed),
     )
     chosen = prompts.pairs[: arguments.limit]
     settings = replace(
@@ -248,8 +271,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     def body() -> int:
         from harness.show import consoles
 
+        out, err = consoles()
+        if arguments.list:
+            out.print(run.listing(), markup=False, soft_wrap=True)
+            return DONE
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-        train_online(arguments, consoles()[1])
+        train_online(arguments, err)
         return DONE
 
     return run_command(body, "the same command goes on from the last saved state")

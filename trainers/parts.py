@@ -132,7 +132,7 @@ def with_adapter(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
-        target_modules=_rooted(linear),
+        target_modules=_targets(model, linear),
         modules_to_save=_whole_modules(model, [each for each in train if each != "language_model"]),
         revision=revision,
         task_type="CAUSAL_LM",
@@ -142,13 +142,18 @@ def with_adapter(
     return adapted
 
 
-def _rooted(names: Sequence[str]) -> str:
-    """A regular expression for full names of layers: what they begin with, any layer, their last names."""
-    root = names[0].split(".")
+def _targets(model: nn.Module, names: Sequence[str]) -> str | list[str]:
+    """What tells PEFT to adapt these layers and no others: a short pattern where there is one, else their names.
+
+    The pattern is what their full names begin with, anything, and their last names.
+    """
+    root = names[0].split(".")[:-1]
     while not all(name.split(".")[: len(root)] == root for name in names):
         root.pop()
     lasts = sorted({name.rpartition(".")[2] for name in names})
-    return rf"{re.escape('.'.join(root))}\..*\.({'|'.join(map(re.escape, lasts))})"
+    pattern = rf"{re.escape('.'.join(root))}\.(.*\.)?({'|'.join(map(re.escape, lasts))})"
+    matched = {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
+    return pattern if root and matched == set(names) else list(names)
 
 
 def _whole_modules(model: Any, wanted: Sequence[str]) -> list[str] | None:
@@ -171,6 +176,16 @@ def _whole_modules(model: Any, wanted: Sequence[str]) -> list[str] | None:
         ):
             found.append(name)
     return found or None
+
+
+def exact_copies(model: nn.Module) -> None:
+    """What learns, in float32, for training that computes in half precision by autocast.
+
+    PEFT sees to that for LoRA's layers, but copies a projector as it is, and small updates vanish in bfloat16.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
 def adapter_owns_all(model: Any) -> bool:

@@ -6,9 +6,7 @@ answers, ratings that tie) is ``Dropped`` with the reason.
 
 from __future__ import annotations
 
-import ast
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -17,9 +15,16 @@ from typing import Any
 from benchmarks.base import Message
 from trainers.conversations import answer, conversation, turns, with_pictures
 from trainers.pairs import Dropped, Preference, Spans
+from trainers.preference_fields import (
+    completions_of,
+    dictionary_of,
+    mean_rating,
+    number_of,
+    scores_of,
+    spans_of,
+)
 from trainers.preference_files import Row
 from trainers.scored import SCORED_FOR, Pairing, candidates, ranked_pairs
-from trainers.token_weights import Span
 
 VICUNA_USER, VICUNA_ASSISTANT = "USER: ", " ASSISTANT:"
 """mDPO's prompts carry Vicuna's template, system text included; the checkpoint's own is put around them instead."""
@@ -58,8 +63,8 @@ def plain(row: Row, choices: Choices) -> Converted:
         conversation(row, prompt),
         answer(row, chosen, "chosen"),
         None if rejected is None else answer(row, rejected, "rejected"),
-        spans=_spans(row),
-        scores=_scores(row),
+        spans=spans_of(row),
+        scores=scores_of(row),
     )
 
 
@@ -144,8 +149,8 @@ def llava_rlhf(row: Row, choices: Choices) -> Converted:
 
 def mllm_dpo(row: Row, choices: Choices) -> Converted:
     """2402.10884's pairs: ``question``, ``chosen`` and ``rejected`` are turns, or strings of dictionaries."""
-    question = _dictionary(row.fields["question"])
-    chosen, rejected = (_dictionary(row.fields.get(name)) for name in ("chosen", "rejected"))
+    question = dictionary_of(row.fields["question"])
+    chosen, rejected = (dictionary_of(row.fields.get(name)) for name in ("chosen", "rejected"))
     asked = question.get("value") if isinstance(question, Mapping) else question
     yield _preference(
         row,
@@ -159,9 +164,9 @@ def vlfeedback(row: Row, choices: Choices) -> Converted:
     """VLFeedback: several answers with GPT-4V's ratings; the mean of an answer's ratings orders them."""
     messages = conversation(row, row.text("prompt"))
     answers, scores = [], {}
-    for index, completion in enumerate(_completions(row)):
+    for index, completion in enumerate(completions_of(row)):
         answers.append(answer(row, completion.get("response"), "response"))
-        score = _mean_rating(completion.get("annotations"))
+        score = mean_rating(completion.get("annotations"))
         if score is None:
             yield Dropped(f"{record_id(row)}/{index}", "its ratings cannot be read")
         else:
@@ -191,7 +196,7 @@ def gemini_scored(rows: Sequence[Row], choices: Choices) -> Converted:
     for (image, question), members in groups.items():
         scored = []
         for row in members:
-            values = [_number(row.fields.get(name)) for name in SCORED_FOR]
+            values = [number_of(row.fields.get(name)) for name in SCORED_FOR]
             if None in values:
                 yield Dropped(record_id(row), f"no {', '.join(SCORED_FOR)} that can be read")
             else:
@@ -234,7 +239,7 @@ FORMATS: Mapping[str, Format] = {
     "mllm_dpo": Format(
         ("question", "chosen", "rejected"),
         mllm_dpo,
-        also=lambda fields: isinstance(_dictionary(fields["chosen"]), Mapping),
+        also=lambda fields: isinstance(dictionary_of(fields["chosen"]), Mapping),
     ),
     "rlhf_v": Format(("image", "text"), rlhf_v, also=lambda fields: "chosen" not in fields),
     "llava_rlhf": Format(("conversations", "output_1", "output_2", "preference"), llava_rlhf),
@@ -292,85 +297,3 @@ def _picture_key(row: Row) -> str:
 
 def _but_answers(told: Sequence[Message]) -> list[tuple[str, str]]:
     return [(turn.role, "" if turn.role == "assistant" else turn.text) for turn in told]
-
-
-def _dictionary(value: Any) -> Any:
-    """A dictionary that may stand as its Python text."""
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            return ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return value
-    return value
-
-
-def _completions(row: Row) -> list[Mapping[str, Any]]:
-    """VLFeedback's answers: a list of objects, or, from the hub's first version, an object of lists."""
-    value = row.fields["completions"]
-    if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()):
-        names = list(value)
-        value = [
-            dict(zip(names, parts, strict=False)) for parts in zip(*value.values(), strict=False)
-        ]
-    if not isinstance(value, list) or not all(isinstance(part, Mapping) for part in value):
-        raise row.error("completions is no list of answers", "Restore the data set's file")
-    return value
-
-
-def _mean_rating(annotations: Any) -> float | None:
-    """The mean of an answer's ratings, which are texts; None if one of them is no number."""
-    if not isinstance(annotations, Mapping):
-        return None
-    ratings = [
-        _number(aspect.get("Rating")) if isinstance(aspect, Mapping) else None
-        for aspect in annotations.values()
-    ]
-    told = [rating for rating in ratings if rating is not None]
-    return sum(told) / len(told) if told and len(told) == len(ratings) else None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _scores(row: Row) -> dict[str, float]:
-    given = row.fields.get("scores") or {}
-    fix = 'Write {"chosen": 4, "rejected": 1}'
-    if not isinstance(given, Mapping):
-        raise row.error("scores is no object", fix)
-    found = {}
-    for name, value in given.items():
-        if value is None:  # Parquet's way to say that this row has no such score
-            continue
-        number = _number(value)
-        if number is None:
-            raise row.error(f"scores.{name} is {value!r}, not a number", fix)
-        found[name] = number
-    return found
-
-
-def _spans(row: Row) -> Spans | None:
-    given = row.fields.get("spans")
-    if not given:
-        return None
-    fix = 'Write {"chosen": [[start, end], …], "rejected": […]}, counted in characters'
-    if not isinstance(given, Mapping):
-        raise row.error("spans is no object", fix)
-    found: dict[str, tuple[Span, ...]] = {}
-    for name in ("chosen", "rejected"):
-        length = len(row.fields[name]) if isinstance(row.fields.get(name), str) else 0
-        spans = given.get(name) or []
-        for span in spans:
-            if not (
-                isinstance(span, list)
-                and len(span) == 2
-                and all(isinstance(at, int) for at in span)
-                and 0 <= span[0] < span[1] <= length
-            ):
-                raise row.error(f"spans.{name} has {span!r}, which is not in the text", fix)
-        found[name] = tuple((start, end) for start, end in spans)
-    return Spans(found["chosen"], found["rejected"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -79,12 +79,13 @@ def read_preferences(
         raise PlumblineError(f"{source}: there is no record in it")
     name = _detected(rows[0]) if format == "auto" else _known(format)
     pairs: dict[str, Preference] = {}
+    repeats: Counter[str] = Counter()
     dropped = []
     for item in _converted(FORMATS[name], rows, choices or Choices()):
         if isinstance(item, Dropped):
             dropped.append(item)
         else:
-            id = _unused(item.id, pairs)
+            id = _unused(item.id, pairs, repeats)
             pairs[id] = replace(item, id=id, source=item.source or name)
     found = Preferences(tuple(pairs.values()), tuple(dropped), name)
     if not pairs:
@@ -172,10 +173,10 @@ def _usable(row: Row, converted: Converted) -> Iterator[Preference | Dropped]:
         yield Dropped(record_id(row), str(error))
 
 
-def _unused(id: str, taken: dict[str, Preference]) -> str:
+def _unused(id: str, taken: Container[str], repeats: Counter[str]) -> str:
     """The id, with a number behind it if it is not the first of its name: many sets repeat theirs."""
-    number, found = 1, id
-    while found in taken:
-        number += 1
-        found = f"{id}~{number}"
-    return found
+    while True:
+        repeats[id] += 1
+        found = id if repeats[id] == 1 else f"{id}~{repeats[id]}"
+        if found not in taken:
+            return found

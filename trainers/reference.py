@@ -72,8 +72,13 @@ class LiveReference:
         """As ``scoring.answer_logits``, under the reference."""
         if self._copy is not None:
             return answer_logits(self._copy, batch)
-        with without_adapter(model):
-            return answer_logits(model, batch)
+        was_training = model.training
+        model.eval()  # a reference has no dropout, even where the policy keeps it
+        try:
+            with without_adapter(model):
+                return answer_logits(model, batch)
+        finally:
+            model.train(was_training)
 
 
 def without_adapter(model: Any) -> AbstractContextManager[Any]:

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from benchmarks.base import PlumblineError
 from benchmarks.pocket import CHECKPOINT
 from harness.command import DONE, at_least, run_command
+from trainers.preference_formats import Choices
+from trainers.scored import Pairing
 
 if TYPE_CHECKING:
     from trainers.training import Task
@@ -61,6 +63,19 @@ def make_parser() -> argparse.ArgumentParser:
         "--image-dir", type=Path, metavar="DIR", help="what relative picture paths start from"
     )
     parser.add_argument("--split", default="train", help="of a hub data set (default: train)")
+    parser.add_argument(
+        "--pairing",
+        choices=get_args(Pairing),
+        default=Choices.pairing,
+        help="which answers of VLFeedback are paired: all with different ratings (default), or those furthest apart",
+    )
+    parser.add_argument(
+        "--pairing-seed",
+        type=at_least(0),
+        default=Choices.seed,
+        metavar="N",
+        help="of the draw among the rejected answers of a set with scores (default 0)",
+    )
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="only the first N pairs")
     parser.add_argument(
         "--cache-dir",
@@ -75,9 +90,10 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _listing() -> str:
+def listing() -> str:
+    """Methods with their options, recipes and settings, as ``--list`` shows them."""
     from trainers.methods import METHODS
-    from trainers.settings import Settings, read_recipe, recipes
+    from trainers.settings import DEFAULTS, Settings, read_recipe, recipes
 
     lines = ["methods:"]
     for name, method in METHODS.items():
@@ -87,9 +103,10 @@ def _listing() -> str:
     for name in recipes():
         lines.append(f"  {name:24} {read_recipe(name).get('source', '')}")
     lines += ["", "settings (and all of transformers.TrainingArguments):"]
-    for name, value in Settings(method="").flat().items():
+    for name, value in {**Settings(method="").flat(), **DEFAULTS}.items():
         if name not in ("method", "source"):
             shown = ",".join(value) if isinstance(value, tuple) else value
+            shown = str(shown).lower() if isinstance(shown, bool) else shown
             lines.append(f"  {name}={shown}")
     return "\n".join(lines)
 
@@ -107,11 +124,13 @@ def read_task(arguments: argparse.Namespace) -> Task:
             raise PlumblineError(
                 f"say {'what to train on' if name == 'data' else 'where to write'}: --{name}"
             )
+    choices = Choices(arguments.pairing, arguments.pairing_seed)
     preferences = read_preferences(
         arguments.data,
         format=arguments.format,
         image_dir=arguments.image_dir,
         split=arguments.split,
+        choices=choices,
     )
     if arguments.limit:
         preferences = replace(preferences, pairs=preferences.pairs[: arguments.limit])
@@ -122,6 +141,7 @@ def read_task(arguments: argparse.Namespace) -> Task:
         data=arguments.data,
         out=arguments.out,
         cache_dir=arguments.cache_dir or DEFAULT_FOLDER,
+        choices=choices,
         trust_remote_code=arguments.trust_remote_code,
     )
 
@@ -134,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         out, err = consoles()
         if arguments.list:
-            out.print(_listing(), markup=False, soft_wrap=True)
+            out.print(listing(), markup=False, soft_wrap=True)
             return DONE
         task = read_task(arguments)
         from trainers.training import run_training

@@ -11,16 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from trainers.logprobs import (
     PairLogProbs,
     ResponseLogProbs,
-    TokenLogProbs,
     best_other_tokens,
     log_probs_of,
     response_log_probs,
-    sequence_kl,
 )
 
 Batch = dict[str, Any]
@@ -59,19 +56,9 @@ def answer_log_probs(logits: Tensor, batch: Batch) -> Tensor:
     """Log-probabilities of the batch's tokens: (N,) float32, one answer behind the other."""
     tokens = batch["targets"]
     if "substituted" in batch:
-        others = best_other_tokens(logits[None], tokens[None])[0]
+        others = best_other_tokens(logits, tokens)
         tokens = torch.where(batch["substituted"], others, tokens)
     return log_probs_of(logits, tokens)
-
-
-def answer_kl(policy_logits: Tensor, reference_logits: Tensor, batch: Batch) -> Tensor:
-    """Sequential KL of each answer from the reference, (answers,)."""
-    parts = [
-        part.split(batch["lengths"]) for part in (policy_logits, reference_logits, batch["targets"])
-    ]
-    return torch.cat(
-        [sequence_kl(*(each[None] for each in one)) for one in zip(*parts, strict=True)]
-    )
 
 
 def pair_log_probs(
@@ -88,16 +75,11 @@ def pair_log_probs(
         values: (N,), of all pairs' chosen answers, then of all rejected ones, then of those beside rejected
             pictures, as far as the batch has them.
         token_mean: see ``methods.TokenWeights``.
-        kl: (answers,), see ``answer_kl``.
+        kl: (answers,), the policy's ``logprobs.sequence_kl``.
     """
-    lengths: list[int] = batch["lengths"]
-    padded = pad_sequence(values.split(lengths), batch_first=True)
-    n_tokens = torch.tensor(lengths, device=values.device)
-    mask = torch.arange(padded.shape[1], device=values.device) < n_tokens[:, None]
-    weights = None
-    if "weights" in batch:
-        weights = pad_sequence(batch["weights"].split(lengths), batch_first=True)
-    found = response_log_probs(TokenLogProbs(padded, mask), weights, average=token_mean, kl=kl)
+    found = response_log_probs(
+        values, batch["lengths"], batch.get("weights"), average=token_mean, kl=kl
+    )
     parts = _parts(found, n_pairs)
     # A method that only looks at chosen answers is given them in place of rejected ones.
     return PairLogProbs(parts[0], parts[min(1, len(parts) - 1)], *parts[2:])

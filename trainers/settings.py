@@ -21,17 +21,29 @@ from trainers.methods import METHODS, open_method
 RECIPES = Path(__file__).parent / "recipes"
 
 DEFAULTS: Mapping[str, Any] = {
+    "seed": 42,
+    "num_train_epochs": 3.0,
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 5e-5,
     "lr_scheduler_type": "cosine",
     "warmup_steps": 0.1,
+    "optim": "adamw_torch_fused",
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.999,
+    "adam_epsilon": 1e-8,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
     "logging_steps": 1,
     "save_steps": 0.1,
     "save_total_limit": 1,
     "report_to": "none",
     "log_level": "error",
 }
-"""Values of ``TrainingArguments`` that differ from the library's and that a recipe may change again.
+"""Values of ``TrainingArguments`` that a recipe may change again.
 
-``save_steps`` is a share of all steps: a killed training loses at most a tenth.
+The library's own where they decide what is learned, so that a saved recipe says them and means the same
+in other versions of it. ``save_steps`` is a share of all steps: a killed training loses at most a tenth.
 """
 
 FIXED: Mapping[str, Any] = {
@@ -39,11 +51,15 @@ FIXED: Mapping[str, Any] = {
     "logging_nan_inf_filter": False,
     "disable_tqdm": True,
     "use_cache": True,
+    "save_only_model": False,
+    "ignore_data_skip": False,
+    "dataloader_persistent_workers": False,
 }
 """Values that the trainer depends on.
 
 The library would otherwise log the running mean in place of a loss that is not finite, and write
-``use_cache = false`` into the checkpoint's config (the trainer itself never asks for a cache).
+``use_cache = false`` into the checkpoint's config (the trainer itself never asks for a cache). The last three
+keep a resumed training exact, and workers from drawing on the pairs of an epoch that is over.
 """
 
 _NOT_SET = frozenset(

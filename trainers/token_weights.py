@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 Span = tuple[int, int]
 """Start and end; the end is not part of it."""
 
 
-class SegmentWeights(NamedTuple):
+class PairWeights(NamedTuple):
     """One weight for each token of the two answers."""
 
     chosen: list[float]
@@ -31,7 +28,7 @@ def segment_weights(
     *,
     shared_weight: float = 1.0,
     min_match: int = 3,
-) -> SegmentWeights:
+) -> PairWeights:
     """Weights by whether a token stands in a segment that differs between the two answers.
 
     Segments are what lies between common runs of at least ``min_match`` tokens, as difflib finds them. A
@@ -48,7 +45,7 @@ def segment_weights(
     # The first argument decides ties between runs of equal length; officially it is the rejected answer.
     matcher = SequenceMatcher(None, rejected, chosen)
     runs = [run for run in matcher.get_matching_blocks() if run.size >= min_match or run.size == 0]
-    weights = SegmentWeights([shared_weight] * len(chosen), [shared_weight] * len(rejected))
+    weights = PairWeights([shared_weight] * len(chosen), [shared_weight] * len(rejected))
     in_chosen = in_rejected = 0
     for run in runs:
         if in_chosen < run.b and in_rejected < run.a:
@@ -75,18 +72,11 @@ def span_weights(
     ]
 
 
-def length_weights(mask: Tensor, other_mask: Tensor, alpha: float) -> Tensor:
+def length_weights(n_chosen: int, n_rejected: int, alpha: float) -> PairWeights:
     """LD-DPO (arXiv 2409.06411): tokens beyond the length of the shorter answer weigh ``alpha``.
 
-    Positions are counted from the first response token, as LLaMA-Factory and TRL do.
-
     Args:
-        mask, other_mask: (B, T) response masks of the answer and of its counterpart.
-
-    Returns:
-        (B, T) float32.
+        n_chosen, n_rejected: response tokens, the end of turn included, as LLaMA-Factory and TRL count them.
     """
-    first = mask.int().argmax(-1, keepdim=True)
-    shared = torch.minimum(mask.sum(-1, keepdim=True), other_mask.sum(-1, keepdim=True))
-    positions = torch.arange(mask.shape[-1], device=mask.device)
-    return torch.where(positions < first + shared, 1.0, alpha)
+    shared = min(n_chosen, n_rejected)
+    return PairWeights(*([1.0] * shared + [alpha] * (n - shared) for n in (n_chosen, n_rejected)))

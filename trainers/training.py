@@ -6,18 +6,15 @@ last state, and ends in the same weights.
 
 from __future__ import annotations
 
-import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import set_seed
 
 from benchmarks.base import PlumblineError, sha256_of
 from harness.engines.prompts import context_length
@@ -25,32 +22,34 @@ from harness.engines.transformers_engine import TransformersEngine
 from harness.show import Progress
 from harness.store import RunFolder, write_atomically
 from trainers import output
+from trainers.callbacks import Refresh, Saved, Told
 from trainers.collate import (
     Collator,
     Item,
     PairData,
     Usable,
     answer_of,
+    filled,
     roles_of,
     usable_pairs,
 )
 from trainers.corruptions import open_corruption
 from trainers.encoding import Encoder, Rejecting
 from trainers.layouts import Choice, Facts, choose_layout, facts_of
-from trainers.loading import Base, load_base, training_arguments
+from trainers.loading import Base, learning_model, load_base, training_arguments
 from trainers.methods import Method, open_method
-from trainers.parts import choose_parameters, with_adapter, without_dropout
+from trainers.pairs import Preference
+from trainers.parts import exact_copies
+from trainers.preference_formats import Choices
 from trainers.preferences import Lengths, Preferences
 from trainers.reference import LiveReference, choose_source, fill_cache
 from trainers.reference_cache import ReferenceCache
 from trainers.settings import Settings
-from trainers.trainer import PreferenceTrainer, Refresh, Told, last_state
+from trainers.start import EXACT, HALF, check_start, sample_of
+from trainers.trainer import PreferenceTrainer
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_N_DRAWN = 5
-"""Random pairs whose reference is checked at the start."""
 
 _FREE = (
     *("source", "keep_checkpoints", "save_steps", "save_total_limit", "save_strategy"),
@@ -66,6 +65,7 @@ class Task:
     Attributes:
         data: where the preferences came from, in words.
         cache_dir: where log-probabilities of references are kept.
+        choices: with which the preferences were read.
         refresh: makes new pairs for each epoch.
     """
 
@@ -75,6 +75,7 @@ class Task:
     data: str
     out: Path
     cache_dir: Path
+    choices: Choices = field(default_factory=Choices)
     trust_remote_code: bool = False
     refresh: Refresh | None = None
 
@@ -116,6 +117,8 @@ class _Training:
         self.method: Method = open_method(self.settings.method, self.settings.options)
         self.roles = roles_of(self.method)
         self.identity = dict(TransformersEngine(base.checkpoint).identity)
+        # Half precision that the library computes in where the weights are more exact.
+        self.autocast = "bf16" * arguments.bf16 + "fp16" * arguments.fp16
 
     def say(self, text: str) -> None:
         if self.state.is_main_process:
@@ -124,8 +127,13 @@ class _Training:
     def run(self) -> None:
         out = self.task.out
         data = PairData((), self._encoder(), self._per_forward())
-        usable = self._usable(data)
+        with Progress(self.console, "pairs read") as progress:
+            tell = progress if self.state.is_main_process else _silent
+            usable = self._usable(data, self.task.preferences, tell)
+        self.say(usable.preferences.report())
         data.pairs = usable.preferences.pairs
+        if self.task.refresh is not None:
+            data.pairs = filled(data.pairs, len(self.task.preferences.pairs))
         identity = self._identity(data)
         record = output.read_record(out)
         if record:
@@ -138,23 +146,24 @@ class _Training:
             "checkpoint": self.task.ckpt,
             "data": self._told_of(usable.preferences),
             "recipe": self.settings.flat(),
-            "sessions": record.get("sessions", []),
+            "sessions": list(record.get("sessions", ())),
         }
         told = Told(self.console)
         trainer = self._trainer(data, usable.lengths, record)
-        if self.state.is_main_process:
-            trainer.add_callback(told)
-        begun = last_state(out)
-        if self.state.is_main_process:
-            write_atomically(out / output.RECIPE, self.settings.to_toml())
-            output.write_record(out, record)
+        begun = output.last_state(out)
         if begun is not None:
             self.say(f"going on from {begun.name}")
+        record["sessions"].append(self._session(begun))
+        if self.state.is_main_process:
+            trainer.add_callback(told)
+            trainer.add_callback(Saved(lambda step: self._note(record, step)))
+            write_atomically(out / output.RECIPE, self.settings.to_toml())
+            output.write_record(out, record)
         try:
-            result = trainer.train(resume_from_checkpoint=str(begun) if begun else None)
+            trainer.train(resume_from_checkpoint=str(begun) if begun else None)
         finally:
             told.close()
-        self._finish(trainer, record, begun, result)
+        self._finish(trainer, record)
 
     def _encoder(self) -> Encoder:
         rejecting = token_weights = None
@@ -171,28 +180,45 @@ class _Training:
         corrupted = "rejected_image" in self.method.needs
         return corrupted and open_corruption(self.settings.corruption).per_forward
 
-    def _usable(self, data: PairData) -> Usable:
+    def _usable(
+        self, data: PairData, preferences: Preferences, tell: Callable[[int, int], None]
+    ) -> Usable:
         """The pairs that can be trained on; what is left out is listed."""
         context = context_length(self.checkpoint.model.config) or self.settings.max_length
-        with Progress(self.console, "pairs read") as progress:
-            usable = usable_pairs(
-                self.task.preferences,
-                data,
-                self.roles,
-                min(self.settings.max_length, context),
-                self.settings.skip_unreadable,
-                progress if self.state.is_main_process else _silent,
-            )
-        self.say(usable.preferences.report())
-        return usable
+        max_length = min(self.settings.max_length, context)
+        skip = self.settings.skip_unreadable
+        return usable_pairs(preferences, data, self.roles, max_length, skip, tell)
+
+    def _refresh(self, data: PairData) -> Refresh | None:
+        """The task's, without pairs that cannot be trained on."""
+        make = self.task.refresh
+        if make is None:
+            return None
+        wanted = len(self.task.preferences.pairs)
+
+        def refresh(epoch: int, model: Any) -> Sequence[Preference]:
+            made = make(epoch, model)
+            if len(made) != wanted:
+                raise PlumblineError(
+                    f"epoch {epoch} has {len(made)} pairs and the first had {wanted}; the learning rate's "
+                    "schedule needs as many each time"
+                )
+            found = replace(self.task.preferences, pairs=tuple(made), dropped=())
+            found = self._usable(data, found, _silent).preferences
+            if found.dropped:
+                self.say(f"epoch {epoch}: {found.report()}")
+            return filled(found.pairs, wanted)
+
+        return refresh
 
     def _identity(self, data: PairData) -> dict[str, Any]:
         """What must agree when a training goes on."""
         recipe = {name: value for name, value in self.settings.flat().items() if name not in _FREE}
         return {
             "checkpoint": self.identity,
-            "data_sha256": sha256_of([data.keys(pair) for pair in data.pairs]),
+            "data_sha256": sha256_of([(data.keys(pair), pair.spans) for pair in data.pairs]),
             "recipe": recipe,
+            "autocast": self.autocast,
             "n_processes": self.state.num_processes,
         }
 
@@ -200,49 +226,30 @@ class _Training:
         return {
             "source": self.task.data,
             "format": used.format,
+            "choices": asdict(self.task.choices),
             "n_pairs": len(used.pairs),
             "dropped": [asdict(each) for each in used.dropped],
         }
-
-    def _model(self) -> Any:
-        """The model with what learns marked, its dropout off."""
-        settings, model = self.settings, self.checkpoint.model
-        if settings.lora_r:
-            set_seed(self.arguments.seed)  # an adapter's first layers are drawn
-            model.requires_grad_(False)
-            model = with_adapter(
-                model,
-                settings.train,
-                rank=settings.lora_r,
-                alpha=settings.lora_alpha,
-                dropout=settings.lora_dropout,
-                targets=settings.lora_targets,
-                base=self.base.name,
-                revision=self.base.revision,
-            )
-        else:
-            choose_parameters(model, settings.train)
-        if not settings.dropout:
-            without_dropout(model)
-        return model.to(self.arguments.device)
 
     def _trainer(
         self, data: PairData, lengths: Mapping[str, Lengths], record: dict[str, Any]
     ) -> PreferenceTrainer:
         """A trainer that has passed its checks; what they found is added to the record."""
-        settings, model = self.settings, self._model()
+        settings = self.settings
+        model = learning_model(self.base, settings, self.arguments)
         tokenizer = getattr(self.checkpoint.processor, "tokenizer", self.checkpoint.processor)
         facts = facts_of(model, tokenizer.pad_token_id)
-        sample = self._sample(data, lengths)
+        sample = [data.item(pair) for pair in sample_of(data.pairs, lengths, self.arguments.seed)]
         choice = self._layout(model, sample, facts)
         changing = self._per_forward() or self.task.refresh is not None
         source, live = None, None
         if "reference" in self.method.needs:
             source = choose_source(settings.reference, self.method, model, changing)
             live = None if source == "cache" else LiveReference(source, model)
+        if settings.lora_r and self.autocast:
+            exact_copies(model)
         caches = {"reference": self._cache(choice, self.identity)} if source == "cache" else {}
         collator = Collator(self.roles, choice.layout, facts, caches, self.method.substitutes)
-        exact = facts.dtype == torch.float32 and not (self.arguments.bf16 or self.arguments.fp16)
         trainer = PreferenceTrainer(
             model,
             self.arguments,
@@ -251,13 +258,13 @@ class _Training:
             collator=collator,
             live=live,
             projector_learning_rate=settings.projector_learning_rate,
-            exact=exact,
-            refresh=self.task.refresh,
+            refresh=self._refresh(data),
         )
         for cache in caches.values():
-            self._fill(cache, trainer, model)
-        self._add_extra(trainer, choice)
-        first = trainer.check_start(sample)
+            self._fill(cache, trainer, data, model)
+        self._add_extra(trainer, data, choice)
+        exact = facts.dtype == torch.float32 and not self.autocast
+        first = check_start(trainer, sample, EXACT if exact else HALF)
         self.say(
             f"step 0: loss {first:.4f}, as theory says" if source else f"step 0: loss {first:.4f}"
         )
@@ -266,14 +273,6 @@ class _Training:
             "reference": {"source": source, "first_loss": first},
         }
         return trainer
-
-    def _sample(self, data: PairData, lengths: Mapping[str, Lengths]) -> list[Item]:
-        """Pairs for the checks at the start: the longest, the shortest, which share rows, and random ones."""
-        ordered = sorted(data.pairs, key=lambda pair: sum(lengths[pair.id]))
-        ends = [ordered[-1], *ordered[: min(2, len(ordered) - 1)]]
-        between = ordered[2:-1]
-        drawn = Random(self.arguments.seed).sample(between, min(_N_DRAWN, len(between)))
-        return [data.item(pair) for pair in (*ends, *drawn)]
 
     def _layout(self, model: Any, sample: Sequence[Item], facts: Facts) -> Choice:
         wanted = self.settings.layout
@@ -295,19 +294,21 @@ class _Training:
         told = {
             **identity,
             "layout": choice.layout,
-            "autocast": "bf16" * self.arguments.bf16 + "fp16" * self.arguments.fp16,
+            "autocast": self.autocast,
             "substituted": self.method.substitutes,
         }
         cache = ReferenceCache(self.task.cache_dir, told)
         self.say(f"reference log-probabilities: {cache.folder}")
         return cache
 
-    def _fill(self, cache: ReferenceCache, trainer: PreferenceTrainer, model: Any) -> None:
+    def _fill(
+        self, cache: ReferenceCache, trainer: PreferenceTrainer, data: PairData, model: Any
+    ) -> None:
         with Progress(self.console, "reference pairs") as progress:
             fill_cache(
                 cache,
                 model,
-                trainer.data,
+                data,
                 trainer.collator,
                 batch_size=self.arguments.per_device_eval_batch_size,
                 state=self.state,
@@ -315,7 +316,7 @@ class _Training:
                 tell=progress if self.state.is_main_process else _silent,
             )
 
-    def _add_extra(self, trainer: PreferenceTrainer, choice: Choice) -> None:
+    def _add_extra(self, trainer: PreferenceTrainer, data: PairData, choice: Choice) -> None:
         """Cache what the second reference says, with the policy's processor; the model itself is let go."""
         if "extra_reference" not in self.method.needs:
             return
@@ -327,64 +328,44 @@ class _Training:
             self.settings.extra_reference, self.settings, self.task.trust_remote_code
         ).checkpoint
         cache = self._cache(choice, {**self.identity, "extra": dict(extra.identity)})
-        self._fill(cache, trainer, extra.model.to(self.arguments.device))
+        self._fill(cache, trainer, data, extra.model.to(self.arguments.device))
         trainer.collator.caches = {**trainer.collator.caches, "extra_reference": cache}
 
-    def _finish(
-        self, trainer: PreferenceTrainer, record: dict[str, Any], begun: Path | None, result: Any
-    ) -> None:
-        out = self.task.out
+    def _session(self, begun: Path | None) -> dict[str, Any]:
+        """This process's part of the training, for the record."""
         first = int(begun.name.rpartition("-")[2]) if begun else 0
-        session = {
+        return {
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
-            "seconds": round(time.time() - self.started, 1),
-            "training_seconds": round(result.metrics["train_runtime"], 1),
-            "steps": [first, trainer.state.global_step],
-            "versions": _versions(),
+            "seconds": 0.0,
+            "steps": [first, first],
+            "versions": output.versions(),
         }
-        record["sessions"] = [*record["sessions"], session]
+
+    def _note(self, record: dict[str, Any], step: int) -> None:
+        """Keep how far this session has come, and in what time."""
+        session = record["sessions"][-1]
+        session["seconds"] = round(time.time() - self.started, 1)
+        session["steps"][1] = step
+        output.write_record(self.task.out, record)
+
+    def _finish(self, trainer: PreferenceTrainer, record: dict[str, Any]) -> None:
+        out = self.task.out
         record["curves"] = output.curves(trainer.state.log_history)
-        self._save_model(trainer)
+        merge = bool(self.settings.lora_r) and (self.settings.merge or self.base.merged)
+        output.save_weights(trainer, out, merge)
         if not self.state.is_main_process:
             return
         output.copy_processor(self.checkpoint.source, out)
         output.plot(record, out / "training.png")
-        output.write_record(out, {**record, "finished": True})
+        self._note({**record, "finished": True}, trainer.state.global_step)
         if not self.settings.keep_checkpoints:
             for folder in out.glob("checkpoint-*"):
                 shutil.rmtree(folder)
         self.say(
-            f"{trainer.state.global_step} steps; the checkpoint is in {out}\n\nEvaluate it:\n  python -m harness.run --ckpt {out}"
+            f"{trainer.state.global_step} steps; the checkpoint is in {out}\n\n"
+            f"Evaluate it:\n  python -m harness.run --ckpt {out}"
         )
-
-    def _save_model(self, trainer: PreferenceTrainer) -> None:
-        """Adapter or whole weights, from all processes that hold a part of them."""
-        merge = self.settings.merge or self.base.merged
-        if self.settings.lora_r and merge:
-            merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
-            if self.state.is_main_process:
-                merged.save_pretrained(self.task.out)
-            return
-        if trainer.is_fsdp_enabled:
-            trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-        trainer.save_model(str(self.task.out))
-        (self.task.out / "training_args.bin").unlink(missing_ok=True)
 
 
 def _silent(done: int, total: int) -> None:
     """Progress of a process that is not the first."""
-
-
-def _versions() -> dict[str, str]:
-    import accelerate
-    import peft
-    import transformers
-
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "accelerate": accelerate.__version__,
-        "peft": peft.__version__,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-    }

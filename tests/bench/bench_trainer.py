@@ -1,6 +1,6 @@
 """How fast training is, and what memory it takes, beside TRL and beside a plain script.
 
-Run: python -m tests.bench.bench_trainer [--trl-python VENV/bin/python] [--full] [--rounds 3]
+Run: python -m tests.bench.bench_trainer [--trl-python VENV/bin/python] [--full] [--rounds 3] [--pairs 16]
 
 One random LLaVA (22 million parameters, vocabulary 32,000), the same pairs for all (576 picture tokens, about 60
 of prompt and 150 of each answer), LoRA of rank 16 on the language model or full fine-tuning, float32, batches
@@ -8,8 +8,8 @@ of two pairs. Each way trains in a process of its own; rounds alternate, and med
 
 - ours: ``python -m trainers.run``, with an empty reference cache (cold) and with a filled one (warm);
 - TRL's ``DPOTrainer``, in the environment that ``--trl-python`` names (TRL is no dependency of Plumbline);
-- for mDPO, a straightforward trainer: chosen, rejected and cropped each forward on their own, the reference
-  the same way in each step, log-probabilities from full logits.
+- a straightforward trainer (plain): chosen, rejected and, for mDPO, cropped each forward on their own, the
+  reference the same way in each step, log-probabilities from full logits.
 
 Time is that of the training loop, and of everything from loading the model to the saved checkpoint; on a machine that
 others use too, CPU seconds are the fairer ones. Memory is the peak of the process's resident set, less what it
@@ -31,7 +31,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-N_PAIRS, N_EPOCHS, BATCH_SIZE = 16, 1, 2
+N_EPOCHS, BATCH_SIZE = 1, 2
 RANK = 16
 LORA_TARGETS = r"model\.language_model\.layers\..*\.(q|k|v|o|gate|up|down)_proj"
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmn" for b in "aeiou" for c in "rstvxz"]
@@ -39,6 +39,7 @@ WAYS = (
     "ours dpo cold",
     "ours dpo warm",
     "trl dpo",
+    "plain dpo",
     "ours mdpo cold",
     "ours mdpo warm",
     "plain mdpo",
@@ -77,7 +78,7 @@ def make_checkpoint(folder: Path) -> None:
     save(folder, hf.LlavaForConditionalGeneration(config), processor, scale=1.0)
 
 
-def make_pairs(folder: Path) -> Path:
+def make_pairs(folder: Path, n_pairs: int) -> Path:
     """Pairs as JSON Lines, with pictures of noise beside them."""
     import numpy as np
     from PIL import Image
@@ -89,7 +90,7 @@ def make_pairs(folder: Path) -> Path:
         return " ".join(rng.choice(WORDS) for _ in range(n_words))
 
     records = []
-    for number in range(N_PAIRS):
+    for number in range(n_pairs):
         pixels = np.random.default_rng(number).integers(0, 255, (12, 16, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((640, 480), Image.Resampling.BICUBIC).save(
             folder / f"{number}.png"
@@ -182,8 +183,8 @@ def trl(ckpt: Path, pairs: Path, out: Path, full: bool) -> dict[str, float]:
     return {"loss": trainer.state.log_history[-2]["loss"]}
 
 
-def plain_mdpo(ckpt: Path, pairs: Path, out: Path, full: bool) -> dict[str, float]:
-    """Three forward passes for the policy and three for the reference, as a first version would have them."""
+def plain(method: str, ckpt: Path, pairs: Path, out: Path, full: bool) -> dict[str, float]:
+    """A forward pass for each part, for the policy and for the reference, as a first version would have them."""
     import copy
 
     import torch
@@ -226,7 +227,8 @@ def plain_mdpo(ckpt: Path, pairs: Path, out: Path, full: bool) -> dict[str, floa
         return {**batch, "labels": labels}
 
     def collate(records: list[dict[str, Any]]) -> dict[str, Any]:
-        wanted = (("chosen", False), ("rejected", False), ("chosen", True))
+        wanted = [("chosen", False), ("rejected", False)]
+        wanted += [("chosen", True)] if method == "mdpo" else []
         return {"parts": [inputs(records, *each) for each in wanted]}
 
     def log_probs(network: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -247,8 +249,9 @@ def plain_mdpo(ckpt: Path, pairs: Path, out: Path, full: bool) -> dict[str, floa
                 else:
                     with model.disable_adapter():
                         initial = [log_probs(model, part) for part in inputs["parts"]]
-            chosen, rejected, cropped = (p - i for p, i in zip(policy, initial, strict=True))
-            terms = (chosen - rejected, chosen - cropped, chosen)
+            chosen, *others = (p - i for p, i in zip(policy, initial, strict=True))
+            terms = [chosen - other for other in others]
+            terms += [chosen] if method == "mdpo" else []
             return -sum(logsigmoid(0.1 * term) for term in terms).mean()  # type: ignore[union-attr]
 
     arguments = hf.TrainingArguments(**arguments_of(str(out)), remove_unused_columns=False)
@@ -290,8 +293,8 @@ def one_way(way: str, folder: Path, out: Path, cache: Path, full: bool) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     if way == "trl dpo":
         found = trl(ckpt, pairs, out, full)
-    elif way == "plain mdpo":
-        found = plain_mdpo(ckpt, pairs, out, full)
+    elif way.startswith("plain"):
+        found = plain(way.split()[1], ckpt, pairs, out, full)
     else:
         found = ours(way.split()[1], ckpt, pairs, out, cache, full)
     found |= {"whole": time.perf_counter() - began, "whole_cpu": time.process_time() - cpu} | loop
@@ -306,6 +309,7 @@ def main() -> None:
     parser.add_argument("--trl-python", help="the interpreter of an environment that has TRL")
     parser.add_argument("--full", action="store_true", help="full fine-tuning in place of LoRA")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--one-way", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -318,7 +322,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_checkpoint(folder / "checkpoint")
-        make_pairs(folder / "pairs")
+        make_pairs(folder / "pairs", arguments.pairs)
         for _ in range(arguments.rounds):
             for way in ways:
                 out, cache = folder / "out", folder / f"cache {way.rpartition(' ')[0]}"
@@ -332,9 +336,10 @@ def main() -> None:
                 if told.returncode:
                     raise SystemExit(f"{way} failed:\n{told.stderr[-2000:]}")
                 taken[way].append(json.loads(told.stdout.splitlines()[-1]))
+                print(way, taken[way][-1], file=sys.stderr)
                 shutil.rmtree(out, ignore_errors=True)
     kind = "full" if arguments.full else "LoRA"
-    print(f"{N_PAIRS} pairs, {N_EPOCHS} epoch, {kind}; medians of {arguments.rounds}")
+    print(f"{arguments.pairs} pairs, {N_EPOCHS} epoch, {kind}; medians of {arguments.rounds}")
     columns = {
         "loop": "loop s",
         "loop_cpu": "loop CPU s",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from trainers import logprobs, objectives, ppo
 from trainers.corruptions import diffusion_noise
-from trainers.logprobs import PairLogProbs, ResponseLogProbs, TokenLogProbs, shifted
+from trainers.logprobs import PairLogProbs, ResponseLogProbs
 from trainers.loss import Loss, implicit_rewards
 from trainers.objectives import PairLoss
 from trainers.scored import STEERLM_PREFIX, candidates, steerlm_label
@@ -31,6 +31,8 @@ Values = Mapping[str, Any]
 Numbers = dict[str, Any]
 
 DEFAULT_TOLERANCE = 1e-6
+IGNORED = -100
+"""The label of what is no response token."""
 
 
 def _cases(folder: Path) -> list[Values]:
@@ -213,10 +215,27 @@ class _MPO(_BCO):
         }
 
 
+def _responses(values: Tensor, mask: Tensor, weights: Tensor | None = None) -> ResponseLogProbs:
+    """Of tokens that stand in rows (B, T), at the places of a mask."""
+    lengths = mask.sum(-1).tolist()
+    return logprobs.response_log_probs(
+        values[mask], lengths, None if weights is None else weights[mask]
+    )
+
+
+def _length_weights(mask: Tensor, other: Tensor, alpha: float) -> Tensor:
+    """``length_weights`` of answers (B, T), at their response positions."""
+    weights = torch.zeros(mask.shape, dtype=torch.float64)
+    for row, response, counterpart in zip(weights, mask, other, strict=True):
+        found = length_weights(int(response.sum()), int(counterpart.sum()), alpha)
+        row[response] = _tensor(found.chosen)
+    return weights
+
+
 def _trl(inputs: Values, params: Values) -> Numbers:
     """TRL's weighted sum of losses; the first half of the rows is chosen, the second rejected."""
     mask = torch.tensor(inputs["completion_mask"]).bool()
-    chosen, rejected = shifted(mask).chunk(2)
+    chosen, rejected = mask[:, 1:].chunk(2)
     masks = {"chosen": chosen, "rejected": rejected}
 
     def pairs(name: str) -> PairLogProbs:
@@ -226,9 +245,8 @@ def _trl(inputs: Values, params: Values) -> Numbers:
             alpha = params.get("ld_alpha")
             weights = None
             if alpha is not None:
-                weights = length_weights(masks[side], masks[other], alpha)
-            tokens = TokenLogProbs(values * masks[side], masks[side])
-            response = logprobs.response_log_probs(tokens, weights)
+                weights = _length_weights(masks[side], masks[other], alpha)
+            response = _responses(values, masks[side], weights)
             if response.weighted is not None:
                 response = ResponseLogProbs(response.weighted, response.n_tokens)
             found[side] = response
@@ -270,54 +288,67 @@ def _trl(inputs: Values, params: Values) -> Numbers:
     }
 
 
-def _tokens(inputs: Values, logits: str = "logits") -> tuple[Tensor, Tensor]:
-    """Logits (B, T - 1, V) and the targets that they predict."""
-    return _tensor(inputs[logits])[:, :-1], shifted(torch.tensor(inputs["labels"]))
+def _tokens(inputs: Values, logits: str = "logits") -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (B, T - 1, V), the labels that they predict, and where these are response tokens."""
+    labels = torch.tensor(inputs["labels"])[:, 1:]
+    return _tensor(inputs[logits])[:, :-1], labels, labels != IGNORED
+
+
+def _scored(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Log-probabilities (B, T) at the places of a mask, 0 at others."""
+    values = torch.zeros(mask.shape, dtype=torch.float64)
+    values[mask] = logprobs.log_probs_of(logits[mask], tokens[mask])
+    return values
 
 
 def _token_logps(inputs: Values, params: Values) -> Numbers:
-    tokens = logprobs.token_log_probs(*_tokens(inputs))
-    response = logprobs.response_log_probs(tokens)
+    logits, labels, mask = _tokens(inputs)
+    values = _scored(logits, labels, mask)
+    response = _responses(values, mask)
     assert response.n_tokens is not None
     return {
         "sum": response.summed,
         "valid_length": response.n_tokens,
         "mean": response.summed / response.n_tokens,
         # The source gathers some label at ignored positions; here these are 0.
-        "per_token_unmasked": (tokens.values, tokens.mask),
+        "per_token_unmasked": (values, mask),
     }
 
 
 def _token_logps_ld(inputs: Values, params: Values) -> Numbers:
-    tokens = logprobs.token_log_probs(*_tokens(inputs))
-    chosen, rejected = tokens.mask.chunk(2)
+    logits, labels, mask = _tokens(inputs)
+    chosen, rejected = mask.chunk(2)
     weights = torch.cat(
         [
-            length_weights(chosen, rejected, params["ld_alpha"]),
-            length_weights(rejected, chosen, params["ld_alpha"]),
+            _length_weights(chosen, rejected, params["ld_alpha"]),
+            _length_weights(rejected, chosen, params["ld_alpha"]),
         ]
     )
-    return {"sum": logprobs.response_log_probs(tokens, weights).weighted}
+    return {"sum": _responses(_scored(logits, labels, mask), mask, weights).weighted}
 
 
 def _sft(inputs: Values, params: Values) -> Numbers:
-    response = logprobs.response_log_probs(logprobs.token_log_probs(*_tokens(inputs)))
+    logits, labels, mask = _tokens(inputs)
+    response = _responses(_scored(logits, labels, mask), mask)
     return {"loss": objectives.sft(PairLogProbs(response, response)).value}
 
 
 def _chip_kl(inputs: Values, params: Values) -> Numbers:
     """The policy has the noised picture's row behind the pair's two; the references have not."""
-    policy, targets = _tokens(inputs, "policy_logits")
-    reference, _ = _tokens(inputs, "ref_logits")
-    corrupted, _ = _tokens(inputs, "ref_corrupted_image_logits")
+    policy, labels, mask = _tokens(inputs, "policy_logits")
+    reference, *_ = _tokens(inputs, "ref_logits")
+    corrupted, *_ = _tokens(inputs, "ref_corrupted_image_logits")
     n_rows = len(reference)
+    pair = mask[:n_rows]
 
     def sums(logits: Tensor) -> Tensor:
-        tokens = logprobs.token_log_probs(logits, targets[: len(logits)])
-        return logprobs.response_log_probs(tokens).summed
+        rows = slice(0, len(logits))
+        return _responses(_scored(logits, labels[rows], mask[rows]), mask[rows]).summed
 
     return {
-        "seq_kl_ref_to_policy": logprobs.sequence_kl(policy[:n_rows], reference, targets[:n_rows]),
+        "seq_kl_ref_to_policy": logprobs.sequence_kl(
+            policy[:n_rows][pair], reference[pair], pair.sum(-1).tolist()
+        ),
         "policy_logps": sums(policy[:n_rows]),
         "ref_logps": sums(reference),
         "ref_corrupted_image_logps": sums(corrupted),
@@ -331,30 +362,27 @@ def _segments(inputs: Values, params: Values) -> Numbers:
         params["token_weight"],
         min_match=params["min_match"],
     )
-    mask = torch.tensor(inputs["chosen_labels"][1:]) != logprobs.IGNORE
-    tokens = TokenLogProbs(_tensor(inputs["chosen_token_logps"]) * mask, mask)
+    chosen = _tensor(found.chosen)
+    mask = torch.tensor([inputs["chosen_labels"][1:]]) != IGNORED
+    values = _tensor([inputs["chosen_token_logps"]])
     return {
-        "chosen_weights": _tensor(found.chosen),
+        "chosen_weights": chosen,
         "rejected_weights": _tensor(found.rejected),
-        "chosen_weighted_sum": logprobs.response_log_probs(
-            tokens, torch.tensor(found.chosen)
-        ).weighted,
+        "chosen_weighted_sum": _responses(values, mask, chosen[None]).weighted,
     }
 
 
-def _substituted(logits: Tensor, targets: Tensor, tokens: Tensor) -> Numbers:
-    return {"sum": logprobs.token_log_probs(logits, targets, tokens).values.sum(-1)}
-
-
 def _realign(inputs: Values, params: Values) -> Numbers:
-    logits, targets = _tokens(inputs)
-    return _substituted(logits, targets, logprobs.best_other_tokens(logits, targets))
+    logits, labels, mask = _tokens(inputs)
+    others = labels.clone()
+    others[mask] = logprobs.best_other_tokens(logits[mask], labels[mask])
+    return {"sum": _scored(logits, others, mask).sum(-1)}
 
 
 def _povid(inputs: Values, params: Values) -> Numbers:
-    noisy, targets = _tokens(inputs, "noisy_image_logits")
-    clean, _ = _tokens(inputs, "clean_image_logits")
-    return _substituted(clean, targets, noisy.argmax(-1))
+    noisy, _, mask = _tokens(inputs, "noisy_image_logits")
+    clean, *_ = _tokens(inputs, "clean_image_logits")
+    return {"sum": _scored(clean, noisy.argmax(-1), mask).sum(-1)}
 
 
 def _diffusion(inputs: Values, params: Values) -> Numbers:

@@ -17,6 +17,7 @@ from benchmarks.base import FilePicture, Message, Picture, PlumblineError
 from trainers.corruptions import (
     CORRUPTIONS,
     KEPT_AREA,
+    _shuffled,
     black,
     blur,
     corrupt_tensors,
@@ -189,6 +190,12 @@ def test_tensors_depend_on_seed_pair_and_draw_alone(name: str, pictures: list[Pi
 
 def test_only_the_released_crop_is_drawn_in_every_forward_pass() -> None:
     assert [name for name, each in CORRUPTIONS.items() if each.per_forward] == ["crop_released"]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 60), st.integers(0, 99))
+def test_a_lazy_shuffle_is_the_librarys(n: int, seed: int) -> None:
+    assert list(_shuffled(n, Random(seed))) == Random(seed).sample(range(n), n)
 
 
 def test_a_random_picture_is_another_one_in_content(pictures: list[Picture]) -> None:

@@ -7,7 +7,7 @@ from benchmarks.base import BadRecordError, Decoding, Message, Request
 from harness.engines.prompts import Prompter
 from tests.harness.engines.tiny_models import BUILDERS, byte_tokenizer
 from tests.trainers.tiny_pairs import Noise, encoder, pair
-from trainers.methods import TokenWeights
+from trainers.methods import LengthWeights, TokenWeights
 from trainers.pairs import Spans
 
 END = 2
@@ -150,6 +150,21 @@ def test_tokens_are_weighed_by_segment_or_by_marked_characters(tiny):
     marked = encode(pair(0, **texts, spans=Spans(((4, 11),), ((4, 12),)))).weights
     assert marked.chosen == [1.0] * 4 + [5.0] * 7 + [1.0] * 7
     assert marked.rejected == [1.0] * 4 + [5.0] * 8 + [1.0] * 7
+
+
+def test_unmarked_tokens_can_be_left_out(tiny):
+    weights = TokenWeights(1.0, shared_token_weight=0.0)  # VL-RLHF's DDPO
+    spans = Spans(((4, 7),), ((4, 8),))
+    asked = pair(0, chosen="the red cup", rejected="the blue cup", spans=spans)
+    found = encoder(tiny("llava"), weights=weights).encode(asked).weights
+    assert found.chosen == [0.0] * 4 + [1.0] * 3 + [0.0] * 5
+    assert found.rejected == [0.0] * 4 + [1.0] * 4 + [0.0] * 5
+
+
+def test_tokens_beyond_the_shorter_answer_weigh_less(tiny):
+    asked = pair(0, chosen="abc", rejected="abcdef")
+    found = encoder(tiny("llava"), weights=LengthWeights(0.3)).encode(asked).weights
+    assert found == ([1.0] * 4, [1.0] * 4 + [0.3] * 3)
 
 
 def test_encoding_again_gives_the_same(tiny):

@@ -105,6 +105,14 @@ def test_a_model_that_cannot_share_is_found_out(tiny, name):
     assert NOT_SHARING[name] in choice.reason
 
 
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", *NOT_SHARING])
+def test_rounding_of_half_precision_is_told_from_a_model_that_cannot_share(tiny, name):
+    checkpoint = tiny(name)
+    checkpoint.model.to(torch.bfloat16)
+    choice = choose_layout(checkpoint.model, answers(checkpoint), facts(checkpoint))
+    assert choice.layout == ("concat" if name in NOT_SHARING else "shared_prefix"), choice.reason
+
+
 def test_eager_attention_takes_an_additive_mask(tiny):
     checkpoint = tiny("llava")
     checkpoint.model.set_attn_implementation("eager")

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.base import PlumblineError
 from trainers.logprobs import PairLogProbs, ResponseLogProbs
-from trainers.methods import METHODS, TokenWeights, open_method
+from trainers.methods import METHODS, LengthWeights, TokenWeights, open_method
 
 
 def pairs(seed: int) -> PairLogProbs:
@@ -67,6 +67,7 @@ def test_token_weights_are_options_too() -> None:
     method = open_method("ddpo", {"token_weight": "3", "token_mean": "false"})
     assert method.token_weights == TokenWeights(3.0, 1.0, token_mean=False)
     assert method.options()["token_weight"] == 3.0
+    assert open_method("ld_dpo", {"ld_alpha": "0.3"}).token_weights == LengthWeights(0.3)
     assert open_method("dpo").token_weights is None
 
 
@@ -85,6 +86,8 @@ def test_token_weights_are_options_too() -> None:
         ("dpo", {"label_smoothing": "0.5"}, "from 0 to below 0.5"),
         ("dpo", {"label_smoothing": "0.1", "loss": "ipo"}, "ipo has none"),
         ("mdpo", {"anchor_weight": "-1"}, "from 0 on"),
+        ("ld_dpo", {"ld_alpha": "1.5"}, "from 0 to 1"),
+        ("dpo", {"ld_alpha": "1"}, "no option 'ld_alpha'"),
         ("mdpo", {"anchor_weight": "nan"}, "finite"),
     ],
 )

@@ -73,6 +73,11 @@ def test_the_policys_own_temptations_can_be_the_rejected_answers(
     assert "threshold: 0.99 in the folder, 0.5 now" in capsys.readouterr().err
 
 
+def test_methods_and_settings_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert online.main(["--list"]) == 0
+    assert "mdpo" in capsys.readouterr().out
+
+
 def test_what_cannot_be_trained_online_is_said(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,24 @@ def test_targets_are_layers_of_the_language_model_only(tiny):
         adapted(tiny("llava").model, targets=("qkv",))
 
 
+def test_a_single_layer_of_one_kind_can_be_a_target(tiny):
+    model = tiny("llama").model
+    model.model.layers = model.model.layers[:1]
+    assert len(learning(adapted(model, targets=("q_proj",)))) == 2
+
+
+def test_no_layer_is_adapted_because_its_name_is_that_of_another(tiny):
+    model = tiny("llama").model
+    inner = model.model.layers[0].mlp
+    inner.vision_encoder = nn.Module()
+    inner.vision_encoder.q_proj = nn.Linear(2, 2)
+    model.get_encoder = lambda modality=None: inner.vision_encoder
+    model.get_decoder = lambda: model.model
+    found = learning(adapted(model, targets=("q_proj",)))
+    assert len(found) == 2 * 2
+    assert not any("vision_encoder" in name for name in found)
+
+
 def test_whole_parts_or_patterns_learn(tiny):
     model = tiny("llava").model
     choose_parameters(model, ["projector"])

@@ -21,7 +21,7 @@ from trainers.pairs import Preference
 from trainers.preferences import read_preferences
 from trainers.sampling.__main__ import main, work_folder
 from trainers.sampling.annotators import Annotator, open_annotator
-from trainers.sampling.answers import Draws, Sampled, problems_of, reach, sample
+from trainers.sampling.answers import Draws, Sampled, problems_of, reach, reasons_of, sample
 from trainers.sampling.choosing import best_answers, rated_answers, scored_pairs
 from trainers.sampling.rounds import ranked_two
 
@@ -35,11 +35,20 @@ def longest(messages: Sequence[Message], answer: str) -> float:
     return len(answer)
 
 
+def shortest(messages: Sequence[Message], answer: str) -> float:
+    return -len(answer)
+
+
 def moody(messages: Sequence[Message], answer: str) -> float:
     """A reward that fails for some answers."""
     if answer == "bad":
         raise KeyError("no such word")
     return float("nan") if answer == "odd" else 1.0
+
+
+def offended(messages: Sequence[Message], answer: str) -> float:
+    """A reward that always fails."""
+    raise ValueError("not that one")
 
 
 @pytest.fixture
@@ -138,6 +147,10 @@ def test_failures_are_problems_and_never_scores(tmp_path: Path) -> None:
 
     found = sampled(tmp_path, SayingEngine(say), prompts(5), Draws(2), f"{__name__}:moody")
     assert problems_of(found) == {"cut": 1, "empty": 1, "generation_error": 2, "judge_error": 2}
+    reasons = reasons_of(found)
+    assert reasons["generation_error"] == "out of memory"
+    assert "KeyError: 'no such word'" in reasons["judge_error"]
+    assert "empty" not in reasons
     assert [each.scores for each in found] == [{1: 1.0}, {1: 1.0}, {}, {}, {0: 1.0, 1: 1.0}]
     assert [ranked_two(each) for each in found] == [None] * 5
     assert [pair.id for pair in best_answers(found, "rs")] == ["p0", "p1", "p4"]
@@ -162,6 +175,17 @@ def test_sampling_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     assert found == whole
     with pytest.raises(MixedRunError, match="another prompt, picture or decoding"):
         sampled(tmp_path, engine, prompts(4), Draws(2, temperature=0.9), REWARD)
+
+
+def test_another_annotator_judges_anew_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    engine, other = in_turn("a", "bb"), f"{__name__}:shortest"
+    found = sampled(tmp_path, engine, prompts(2), Draws(2), REWARD)
+    assert [ranked_two(each) for each in found] == [(1, 0)] * 2
+    with pytest.raises(MixedRunError, match="--rejudge"):
+        sampled(tmp_path, engine, prompts(2), Draws(2), other)
+    found = sampled(tmp_path, engine, prompts(2), Draws(2), other, "--rejudge")
+    assert [ranked_two(each) for each in found] == [(0, 1)] * 2
+    assert len(engine.asked) == 4
 
 
 def test_ids_that_look_like_draws_are_kept_apart(tmp_path: Path) -> None:
@@ -269,9 +293,24 @@ def test_rejection_sampling_from_the_command_line(
     written = [path.read_bytes() for path in (out, pairs, rated)]
     assert main(command) == 0
     assert [path.read_bytes() for path in (out, pairs, rated)] == written
-    capsys.readouterr()
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"24 best answers, for --method sft: {out}" in told
+    assert f"72 rated answers, for steerlm --data: {rated}" in told
     assert main([*command, "--seed", "1"]) == 2
     assert "holds another run" in capsys.readouterr().err
+
+
+def test_a_failing_annotator_is_told_with_its_reason(
+    tmp_path: Path, pocket_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "o.jsonl"
+    command = ["online", "--data", str(pocket_data), "--out", str(out), "--limit", "2"]
+    assert main([*command, "--annotator", f"{__name__}:offended"]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "judge_error (the first: " in told
+    assert "ValueError: not that one)" in told
+    assert "asks again for what failed" in told
+    assert out.read_text() == ""
 
 
 def test_online_pairs_from_the_command_line(tmp_path: Path, pocket_data: Path) -> None:
@@ -298,7 +337,6 @@ def test_what_cannot_be_sampled_is_said_without_a_trace(
         (["bdhs", "--data", str(bare), "--out", out], "no chosen answer to begin with"),
         (["rejection", "--data", "nothing.jsonl", "--out", out], "no such file"),
         (["bdhs", "--data", data, "--out", out, "--ckpt", "nothing"], "no such folder"),
-        (["steerlm", "--out", out], "say --data RATED"),
         (["steerlm", "--data", data, "--out", out], "no answer has the ratings"),
     ]:
         assert main(command) == 2

@@ -303,7 +303,7 @@ def test_noise_hides_pictures_where_there_are_no_picture_tokens(
 
 
 def test_bdhs_from_the_command_line_goes_on_where_it_was_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = pocket_preferences.write(tmp_path, 70, seed=5)
     out = tmp_path / "bdhs.jsonl"
@@ -330,6 +330,11 @@ def test_bdhs_from_the_command_line_goes_on_where_it_was_killed(
     report = json.loads((work_folder(out) / "report.json").read_text())
     assert report["n"] == 70
     assert report["pairs"] == len(found) > 55
+    # The same ids in other data are other pairs.
+    capsys.readouterr()
+    data.write_text(data.read_text().replace("The image shows", "This picture shows"))
+    assert main(command) == 2
+    assert "another picture, question or answer" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_text_model_has_nothing_to_hide(tiny: Callable[[str], Checkpoint]) -> None:

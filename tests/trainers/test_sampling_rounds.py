@@ -90,6 +90,8 @@ def test_a_round_is_made_once(tmp_path: Path) -> None:
     assert [(p.id, p.rejected) for p in again.pairs(0)] == [(p.id, p.rejected) for p in pairs]
     with pytest.raises(MixedRunError, match="mix"):
         rounds(tmp_path, Choosy(), Plan(6, mix=0.5)).make(0, POLICY, QUIET)
+    with pytest.raises(MixedRunError, match="prompts_sha256"):
+        rounds(tmp_path, Choosy(), Plan(6), PROMPTS[::-1]).make(0, POLICY, QUIET)
 
 
 def test_given_pairs_are_mixed_in_by_chance(tmp_path: Path) -> None:

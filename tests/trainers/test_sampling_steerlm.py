@@ -66,6 +66,16 @@ def test_records_for_training_are_written(tmp_path: Path) -> None:
         assert (pair.chosen, pair.rejected, pair.source) == ("A cup.", None, "steerlm")
 
 
+def test_either_records_or_a_checkpoint_are_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in ([], ["--data", "a", "--ckpt", "b"]):
+        with pytest.raises(SystemExit) as refused:
+            main(["steerlm", "--out", str(tmp_path / "x"), *given])
+        assert refused.value.code == 2
+        assert "--data" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["llava", "llama"])
 def test_a_checkpoint_asks_for_the_best_in_its_last_question(
     tiny_folder: Callable[[str], Path], tmp_path: Path, name: str
@@ -86,6 +96,13 @@ def test_a_checkpoint_asks_for_the_best_in_its_last_question(
     assert told[1] == told[0].replace("C?", f"C?{wanted('likert')}")
     with pytest.raises(PlumblineError, match="there already"):
         ask_always(folder, out, "x")
+    # What a killed process left half copied is no checkpoint, and does not stand in the way.
+    (tmp_path / "again.part").mkdir()
+    ask_always(folder, tmp_path / "again", wanted("likert"))
+    assert (tmp_path / "again" / "chat_template.jinja").read_text() == (
+        out / "chat_template.jinja"
+    ).read_text()
+    assert not (tmp_path / "again.part").exists()
     (out / "chat_template.jinja").unlink()
     with pytest.raises(PlumblineError, match=r"no chat_template\.jinja"):
         ask_always(out, tmp_path / "other", "x")

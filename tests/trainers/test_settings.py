@@ -33,6 +33,19 @@ def test_every_value_can_be_overridden():
     assert settings.lora_r == 8
 
 
+def test_what_decides_the_weights_is_said_even_where_nobody_set_it():
+    values = resolve("dpo", None, []).flat()
+    for name in (
+        "seed",
+        "learning_rate",
+        "optim",
+        "adam_beta2",
+        "max_grad_norm",
+        "num_train_epochs",
+    ):
+        assert name in values
+
+
 def test_a_resolved_recipe_is_a_recipe(tmp_path):
     settings = resolve("mpo", "pocket", ["train=language_model,projector", "save_steps=7"])
     path = tmp_path / "recipe.toml"
@@ -58,6 +71,7 @@ def test_another_method_leaves_out_options_that_it_does_not_have():
         (["layout=diagonal"], "one of auto, concat, shared_prefix"),
         (["label_smoothing_factor=0.1"], "no setting"),
         (["output_dir=x"], "no setting"),
+        (["save_only_model=true"], "no setting"),
         (["train=3"], "names are expected"),
         (["kl_weight=1"], "kl_weight: no setting of dpo"),
     ],

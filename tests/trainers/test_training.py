@@ -14,11 +14,18 @@ from safetensors.torch import load_file
 
 from benchmarks.base import BadRecordError, PlumblineError
 from harness.store import MixedRunError
-from tests.trainers.tiny_pairs import Noise, pair
+from tests.trainers.tiny_pairs import Noise, encoder, pair
 from trainers import reference
+from trainers.collate import answer_of
+from trainers.layouts import facts_of, lay_out
+from trainers.output import last_state
+from trainers.pairs import Spans
 from trainers.preferences import Preferences
+from trainers.reference import LiveReference
+from trainers.scoring import answer_logits
 from trainers.settings import resolve
-from trainers.trainer import PreferenceTrainer, StartError, last_state
+from trainers.start import StartError
+from trainers.trainer import PreferenceTrainer
 from trainers.training import Task, run_training
 
 LN2 = math.log(2)
@@ -67,6 +74,7 @@ def assert_same(one, other, atol=1e-6):
         ("rdpo", 2 * LN2),
         ("rdpo_released", 2 * LN2),
         ("ddpo", LN2),
+        ("ld_dpo", LN2),
         ("chip", 3 * LN2),
         ("chip_released", LN2),
     ],
@@ -230,6 +238,27 @@ def test_dropout_that_stays_does_not_disturb_the_check(train):
     assert train("dpo", "lora_r=2", "lora_dropout=0.5", "dropout=true")["finished"]
 
 
+def test_a_reference_has_no_dropout_even_where_the_policy_keeps_it(tiny):
+    model = tiny("llama").model
+    encode = encoder(tiny("llama")).encode
+    answers = [answer_of(encode(pair(0, pictures=False)), "chosen")]
+    batch = lay_out(answers, "concat", facts_of(model, 0))
+    expected = LiveReference("copy", model).logits(model, batch)
+    for layer in model.model.layers:
+        layer.self_attn.attention_dropout = 0.5
+    model.train()
+    assert not answer_logits(model, batch).equal(expected)
+    assert LiveReference("adapter", model).logits(model, batch).equal(expected)
+    assert model.training
+
+
+def test_what_learns_in_an_adapter_is_exact_where_the_base_is_not(train, tmp_path):
+    half = ("dtype=bfloat16", "bf16=true", "use_cpu=true")
+    found = train("dpo", "lora_r=2", "train=language_model,projector", *half)
+    assert {value.dtype for value in weights(tmp_path / "out").values()} == {torch.float32}
+    assert found["reference"]["first_loss"] == pytest.approx(LN2, abs=0.05)
+
+
 def test_crops_that_are_drawn_anew_are_not_cached_and_differ(train):
     found = train("mdpo", "corruption=crop_released")
     assert found["reference"]["source"] == "copy"
@@ -270,9 +299,10 @@ def test_an_unreadable_pair_stops_the_training_unless_it_may_be_skipped(train):
     assert [each["id"] for each in found["data"]["dropped"]] == ["bad"]
 
 
-def test_text_and_picture_pairs_train_together(train):
+@pytest.mark.parametrize("model", ["llava", "llava_next", "qwen2_5_vl", "idefics3", "gemma3"])
+def test_text_and_picture_pairs_train_together(train, model):
     pairs = [pair(number, pictures=number % 2 == 0) for number in range(6)]
-    assert train("dpo", pairs=pairs)["curves"]["loss"][-1] < LN2
+    assert train("dpo", pairs=pairs, model=model)["curves"]["loss"][-1] < LN2
 
 
 @pytest.mark.parametrize("model", ["llama", "llava_next", "qwen2_5_vl", "paligemma", "internvl"])
@@ -292,8 +322,23 @@ def test_pairs_can_be_made_anew_for_each_epoch(train):
     found = train("dpo", refresh=refresh)
     assert [epoch for epoch, _ in asked] == [0, 1]
     assert found["reference"]["source"] == "copy"
+    assert found["data"]["n_pairs"] == 6
     with pytest.raises(PlumblineError, match="epoch 0 has 1 pairs and the first had 6"):
         train("dpo", refresh=lambda epoch, model: [pair(0)], out="fewer")
+
+
+def test_others_stand_in_for_pairs_that_were_made_too_long(train):
+    def refresh(epoch, model):
+        long = {} if epoch == 0 else {"chosen": "very " * 60}
+        return [pair(10 * epoch), *(pair(10 * epoch + number, **long) for number in range(1, 6))]
+
+    pairs = [*(pair(number) for number in range(5)), pair(5, rejected="very " * 60)]
+    found = train("dpo", "per_device_train_batch_size=6", refresh=refresh, pairs=pairs)
+    assert [each["id"] for each in found["data"]["dropped"]] == ["pair-5"]
+    assert found["curves"]["step"] == [1, 2]
+    # The second epoch has one pair, six times.
+    chosen = found["curves"]["lengths/chosen"]
+    assert chosen[1] == len(pair(10).chosen) + 1 != chosen[0]
 
 
 def test_a_finished_training_is_left_alone_and_another_one_refused(train, tmp_path):
@@ -304,6 +349,9 @@ def test_a_finished_training_is_left_alone_and_another_one_refused(train, tmp_pa
         train("dpo", "beta=0.2")
     with pytest.raises(MixedRunError, match="data_sha256"):
         train("dpo", pairs=[pair(number) for number in range(5)])
+    marked = [pair(number, spans=Spans(((0, 3),), ())) for number in range(6)]
+    with pytest.raises(MixedRunError, match="data_sha256"):
+        train("dpo", pairs=marked)
 
 
 @pytest.mark.parametrize("lora", [0, 2])
@@ -329,7 +377,8 @@ def test_an_interrupted_training_goes_on_from_its_last_whole_state(
     (tmp_path / "broken" / "checkpoint-5").mkdir()
     (tmp_path / "broken" / "checkpoint-5" / "trainer_state.json").write_text('{"global_step": 5')
     found = train("mpo", *changes, out="broken")
-    assert found["sessions"][-1]["steps"] == [4, 6]
+    assert [session["steps"] for session in found["sessions"]] == [[0, 4], [4, 6]]
+    assert all(session["seconds"] > 0 for session in found["sessions"])
     assert len(found["curves"]["step"]) == 6
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"), atol=0)
 

@@ -13,7 +13,7 @@ from benchmarks.base import Message
 from harness.engines.checkpoints import Checkpoint
 from harness.engines.transformers_engine import TransformersEngine
 from trainers.encoding import Encoder, Rejecting
-from trainers.methods import TokenWeights
+from trainers.methods import LengthWeights, TokenWeights
 from trainers.pairs import Preference
 
 
@@ -52,7 +52,9 @@ def pair(number: int, pictures: bool = True, **changes: object) -> Preference:
 
 
 def encoder(
-    checkpoint: Checkpoint, corruption: str | None = None, weights: TokenWeights | None = None
+    checkpoint: Checkpoint,
+    corruption: str | None = None,
+    weights: TokenWeights | LengthWeights | None = None,
 ) -> Encoder:
     """An encoder for a checkpoint."""
     rejecting = Rejecting(corruption) if corruption else None

@@ -5,5 +5,6 @@
 * ``jobs``: the processes that do them
 * ``compare``: differences between experiments over pictures and seeds
 * ``claims``: what the papers claim, and the rule by which it is called replicated or not
-* ``page``: the table and the page
+* ``results``: values and verdicts of what is finished
+* ``page``, ``plots``: what a person reads
 """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from trainers.pocket_lab.plan import (
     DEVELOPMENT_SEED,
     EXPERIMENTS,
     RATES,
-    TUNED,
     Experiment,
     Family,
     Plan,
@@ -46,17 +46,25 @@ class Job:
         return f"{what}, learning rate {self.rate:g}" if self.develops else what
 
     @property
+    def path(self) -> Path:
+        """What it leaves behind; there when it is done."""
+        from trainers.pocket_lab.work import development_path, result_path
+
+        place = development_path if self.develops else result_path
+        return place(self.experiment, self.seed, self.rate, self.plan)
+
+    @property
     def cost(self) -> float:
         """Estimated seconds of one core."""
         return cpu_seconds(self.experiment, self.plan)
 
 
-def do(job: Job) -> float | Path:
-    """A job in a worker: the share of faultless captions, or the file with an evaluation's rows."""
+def do(job: Job) -> None:
+    """A job in a worker: captions that are counted, or an evaluation."""
     from trainers.pocket_lab.work import develop, report
 
-    step: Callable[..., float | Path] = develop if job.develops else report
-    return step(job.experiment, job.seed, job.rate, job.plan)
+    step = develop if job.develops else report
+    step(job.experiment, job.seed, job.rate, job.plan)
 
 
 def prepare_worker() -> None:
@@ -75,7 +83,7 @@ def tuning_jobs(experiments: Sequence[Experiment], plan: Plan) -> dict[Family, l
     known = {each.name: each for each in EXPERIMENTS}
     return {
         family: [
-            Job(known[TUNED[family]], DEVELOPMENT_SEED, rate, plan, develops=True)
+            Job(known[family], DEVELOPMENT_SEED, rate, plan, develops=True)
             for rate in RATES[family]
         ]
         for family in families(experiments)
@@ -83,12 +91,16 @@ def tuning_jobs(experiments: Sequence[Experiment], plan: Plan) -> dict[Family, l
 
 
 def report_jobs(
-    experiments: Sequence[Experiment], rates: dict[Family, float], plan: Plan
+    experiments: Sequence[Experiment], rates: Mapping[Family, float], plan: Plan
 ) -> list[Job]:
-    """Every experiment on every seed; the base once. Those that share a training come behind it."""
+    """Every experiment whose learning rate is known, on every seed; the base once.
+
+    Those that share a training come behind it.
+    """
     jobs = [
         Job(each, seed, rates.get(each.family, 0.0), plan)
         for each in experiments
+        if each.family in rates or not each.method
         for seed in (plan.seeds if each.method else plan.seeds[:1])
     ]
     return sorted(jobs, key=lambda job: (bool(job.experiment.like), -job.cost))
@@ -102,52 +114,63 @@ class Laboratory:
         self._console = console
         self.failed: list[str] = []
 
-    def run(self, jobs: Sequence[Job]) -> dict[Job, float | Path]:
-        """What came of each job; failed ones are told and left out."""
-        futures: dict[Future[float | Path], Job] = {self._pool.submit(do, job): job for job in jobs}
-        found: dict[Job, float | Path] = {}
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Do all jobs; what came of each is on disk. Failed ones are told, and the others go on."""
+        futures: dict[Future[None], Job] = {self._pool.submit(do, job): job for job in jobs}
         began, left, done_cost = time.monotonic(), sum(job.cost for job in jobs), 0.0
         for number, future in enumerate(as_completed(futures), start=1):
             job = futures[future]
+            problem = ""
             try:
-                found[job] = future.result()
-                problem = ""
-            except PlumblineError as error:
-                self.failed.append(job.name)
-                problem = f" FAILED: {error}"
+                future.result()
             except BrokenProcessPool as error:
                 raise PlumblineError(
                     f"a process died ({error}), maybe for lack of memory. Run the same command again, with "
                     "--workers 1 if need be"
                 ) from error
+            except PlumblineError as error:
+                problem = str(error)
+            except Exception as error:
+                # Whatever breaks one experiment must not end the others.
+                problem = "".join(traceback.format_exception(error))
             left, done_cost = left - job.cost, done_cost + job.cost
-            minutes = (time.monotonic() - began) * left / done_cost / 60
-            told = f"{number}/{len(jobs)} {job.name}{problem}; about {minutes:.0f} min left"
+            minutes = (time.monotonic() - began) * max(0.0, left) / done_cost / 60
+            told = f"{number}/{len(jobs)} {job.name}; about {minutes:.0f} min left"
+            if problem:
+                self.failed.append(job.name)
+                told = f"{number}/{len(jobs)} {job.name} FAILED: {problem}"
             self._console.print(told, markup=False, soft_wrap=True)
-        return found
 
 
-def tune(
-    laboratory: Laboratory, experiments: Sequence[Experiment], plan: Plan
-) -> dict[str, dict[str, float]]:
-    """By family and learning rate, the share of faultless captions."""
-    jobs = tuning_jobs(experiments, plan)
-    found = laboratory.run([job for each in jobs.values() for job in each])
+def tuning_of(plan: Plan) -> dict[Family, dict[str, float]]:
+    """What tuning has found so far: by family and learning rate, the share of faultless captions."""
+    from trainers.pocket_lab.work import read_development
+
+    found: dict[Family, dict[str, float]] = {}
+    for family, jobs in tuning_jobs(EXPERIMENTS, plan).items():
+        done = [job for job in jobs if job.path.exists()]
+        if done:
+            found[family] = {f"{job.rate:g}": read_development(job.path) for job in done}
+    return found
+
+
+def best_rates(tuning: Mapping[Family, Mapping[str, float]]) -> dict[Family, float]:
+    """The rate with the most faultless captions; the smaller one of two as good."""
     return {
-        family: {f"{job.rate:g}": float(str(found[job])) for job in each if job in found}
-        for family, each in jobs.items()
+        family: float(min(shares, key=lambda rate: (-shares[rate], float(rate))))
+        for family, shares in tuning.items()
     }
 
 
-def best_rates(tuning: dict[str, dict[str, float]]) -> dict[Family, float]:
-    """The rate with the most faultless captions; the smaller one of two as good."""
-    best: dict[Family, float] = {}
-    for family, shares in tuning.items():
-        if not shares:
-            raise PlumblineError(f"no learning rate of {family} could be tried; see the log")
-        rates = sorted(shares, key=lambda rate: (-shares[rate], float(rate)))
-        best[family] = float(rates[0])  # type: ignore[index]
-    return best
+def finished(plan: Plan) -> list[tuple[Experiment, int, Path]]:
+    """All experiments that are evaluated, with seed and file, whichever of them this session was to do."""
+    found = []
+    for job in report_jobs(EXPERIMENTS, best_rates(tuning_of(plan)), plan):
+        if job.path.exists():
+            # The base is the same checkpoint on every seed.
+            seeds = (job.seed,) if job.experiment.method else plan.seeds
+            found += [(job.experiment, seed, job.path) for seed in seeds]
+    return found
 
 
 @contextmanager

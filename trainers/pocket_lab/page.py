@@ -1,278 +1,256 @@
-"""What the laboratory found: a table as CSV and JSON, and a page with the papers' claims."""
+"""The laboratory's page: the claims of the papers and what was seen, the table, how it was done; and the files beside it."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import get_args
 
-from harness.show import ARROWS
+from harness.plots.drawing import write_figure
+from harness.show import ARROWS, fixed
 from harness.store import to_json, write_atomically
 from trainers.pocket_lab.claims import (
-    CLAIMS,
+    CAPABLE,
     MEASURES,
+    TRUTHFUL,
     Claim,
+    Paper,
     RewardClaim,
     Verdict,
-    verdict_of,
-    verdict_on_sign,
 )
-from trainers.pocket_lab.compare import Found, Measure, Rows, difference, mean_of, value_of
-from trainers.pocket_lab.plan import DEVELOPMENT_SEED, EXPERIMENTS, Experiment, Plan
-from trainers.pocket_lab.work import read_rows
+from trainers.pocket_lab.compare import Found, Measure
+from trainers.pocket_lab.plan import DEVELOPMENT_SEED, EXPERIMENTS, Plan
+from trainers.pocket_lab.plots import compared, scaled
+from trainers.pocket_lab.results import (
+    Cell,
+    Judged,
+    Run,
+    Runs,
+    Tuning,
+    as_csv,
+    as_json,
+    table,
+    verdicts,
+)
 
 PAGE, TABLE, DATA = "README.md", "table.csv", "table.json"
+COMPARED, SCALED = "experiments.png", "pairs.png"
+
+_WHAT_IT_IS = """\
+Three papers on preference alignment of multimodal models make claims. Here they are tried on Plumbline's embedded pocket
+checkpoint: a LLaVA of two million parameters that describes drawn scenes of a few pictographs and, like its big sisters, names
+what usually belongs to a place even where it is not. What is in a scene is known exactly, so every judge is an oracle.
+Everything on this page is computed: `python -m trainers.pocket_lab` makes it anew, and nobody writes a verdict."""
+
+_WHAT_IT_SAYS = """\
+**What it can say:** whether a method does what its paper says where everything is under control: one base model, the same data
+for all, learning rates chosen in the same way, several seeds, intervals. **What it cannot:** a claim that is not replicated here is
+not refuted for large models, and one that is replicated is not confirmed for them. The model is tiny, all of its weights are
+trained, its language is a few templates, the pairs are synthetic, the pocket MT-Bench and AlpacaEval ask about little texts, and no
+person has judged."""
+
+_RULE = """\
+*Here* are the values of the one that the claim is compared with, and of the one that it is about. *In favour* is their difference,
+positive where it speaks for the claim, with its 95 % interval over pictures and seeds. **Better** is *replicated* if the interval
+lies above 0 and *not replicated* if it lies below what is worth speaking of; **the same** and **not worse** are *replicated* if it
+lies within what is worth speaking of and *not replicated* if it lies beyond; all else is *inconclusive*. Worth speaking of, fixed
+beforehand: {worth}. Instead of *not replicated*, a "better" had *no room* if the other was already so near to the best possible
+value that nothing worth speaking of could be gained and the interval reaches 0; this rule was added when the first results were
+there, as were the claims that mDPO hallucinates less than DPO with other numbers of pairs. Nothing is corrected for the number
+of comparisons: where there is no difference at all, one "better" in forty comes out as replicated."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One experiment on one seed."""
-
-    rows: Rows
-    last_reward: float | None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of the table."""
-
-    experiment: str
-    benchmark: str
-    metric: str
-    split: str
-    direction: str
-    found: Found
-    n_seeds: int
+def write(out: Path, plan: Plan, runs: Runs, tuning: Tuning) -> None:
+    """The page and the files that it shows."""
+    cells, judged = table(runs), verdicts(runs)
+    settings = {**asdict(plan), "work": None}
+    write_atomically(out / TABLE, as_csv(cells))
+    write_atomically(out / DATA, to_json(as_json(settings, tuning, cells, judged)))
+    write_figure(compared(cells), out / COMPARED)
+    by_size = scaled(cells, {name: _mean_records(found) for name, found in runs.items()})
+    if by_size is not None:
+        write_figure(by_size, out / SCALED)
+    write_atomically(out / PAGE, page(plan, runs, tuning, cells, judged, by_size is not None))
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A claim on one measure, with what was seen and the verdict."""
-
-    claim: Claim | RewardClaim
-    measure: Measure | None
-    found: Found | None
-    verdict: Verdict
-
-
-Runs = Mapping[str, Mapping[int, Run]]
-"""By experiment and seed."""
-
-
-def read_runs(results: Sequence[tuple[Experiment, int, Path]]) -> dict[str, dict[int, Run]]:
-    """The runs of result files, by experiment and seed."""
-    runs: dict[str, dict[int, Run]] = {}
-    for experiment, seed, path in results:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        run = Run(read_rows(content), content["last_chosen_reward"])
-        runs.setdefault(experiment.name, {})[seed] = run
-    return runs
-
-
-def write(out: Path, plan: Plan, runs: Runs, tuning: Mapping[str, Mapping[str, float]]) -> None:
-    """Table and page.
-
-    Args:
-        tuning: by family and learning rate, the share of faultless captions of the development seed.
-    """
-    cells = table(runs)
-    judged = [each for claim in CLAIMS for each in judge(claim, runs)]
-    write_atomically(out / TABLE, _csv(cells))
-    told = {
-        "plan": {**asdict(plan), "work": None},
-        "tuning": tuning,
-        "cells": [asdict(cell) for cell in cells],
-        "claims": [_told(each) for each in judged],
-    }
-    write_atomically(out / DATA, to_json(told))
-    write_atomically(out / PAGE, page(plan, runs, tuning, cells, judged))
-
-
-def table(runs: Runs) -> list[Cell]:
-    """Every measure of every experiment that was run."""
-    cells = []
-    for experiment in EXPERIMENTS:
-        found = runs.get(experiment.name, {})
-        for measure in MEASURES:
-            if found:
-                rows = {seed: run.rows for seed, run in found.items()}
-                # The base is one checkpoint, whatever the seed.
-                rows = rows if experiment.method else dict([next(iter(rows.items()))])
-                cells.append(
-                    Cell(
-                        experiment.name,
-                        measure.benchmark,
-                        measure.metric,
-                        measure.split,
-                        measure.direction,
-                        value_of(measure, rows),
-                        len(rows),
-                    )
-                )
-    return cells
-
-
-def judge(claim: Claim | RewardClaim, runs: Runs) -> list[Judged]:
-    """Verdicts on a claim, one for each of its measures."""
-    subject = runs.get(claim.subject, {})
-    if isinstance(claim, RewardClaim):
-        rewards = [run.last_reward for run in subject.values() if run.last_reward is not None]
-        if not rewards:
-            return [Judged(claim, None, None, "not run")]
-        found = mean_of(rewards)
-        return [Judged(claim, None, found, verdict_on_sign(found, claim.sign))]
-    other = runs.get(claim.other, {})
-    if not set(subject) & set(other):
-        return [Judged(claim, measure, None, "not run") for measure in claim.measures]
-    judged = []
-    for measure in claim.measures:
-        rows = [{seed: run.rows for seed, run in each.items()} for each in (subject, other)]
-        found = difference(measure, *rows)
-        judged.append(Judged(claim, measure, found, verdict_of(found, claim.kind, measure.worth)))
-    return judged
+def _mean_records(runs: Mapping[int, Run]) -> int:
+    return round(fmean(run.n_records for run in runs.values()))
 
 
 def page(
     plan: Plan,
     runs: Runs,
-    tuning: Mapping[str, Mapping[str, float]],
+    tuning: Tuning,
     cells: Sequence[Cell],
     judged: Sequence[Judged],
+    has_sizes: bool,
 ) -> str:
     """The page, in Markdown."""
-    counts: dict[str, int] = {}
-    for each in judged:
-        counts[each.verdict] = counts.get(each.verdict, 0) + 1
-    summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     sections = [
         "# Pocket laboratory",
-        "Preference methods on the embedded pocket checkpoint, and what three papers claim about them. Everything on "
-        "this page is computed; `python -m trainers.pocket_lab` makes it anew.",
-        f"Comparisons: {summary}. A small model in a drawn world is not the papers' setting: a claim that is not "
-        "replicated here is not thereby refuted, and one that is replicated is not thereby confirmed for large models.",
+        _WHAT_IT_IS,
+        _summary(judged),
+        _WHAT_IT_SAYS,
         "## Claims",
-        *_claims(judged),
-        _RULE,
+        *_claims(judged, cells),
+        _RULE.format(worth=_worth(judged)),
         "## Results",
+        f"![All experiments]({COMPARED})",
+        *([f"![What more pairs bring]({SCALED})"] if has_sizes else []),
         *_results(cells, runs),
         "## How it was done",
-        *_method(plan, tuning),
+        *_method(plan, runs, tuning),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-_RULE = """\
-Differences are in favour of the claim where they are positive; their 95 % intervals come from the pictures (bootstrap over
-pictures, all seeds together) and from the variance between seeds. A claim that something is better is *replicated* if the
-interval lies above 0, and *not replicated* if it lies below the difference that is worth speaking of (last column). "The
-same" and "not worse" are *replicated* if the interval lies within that difference, and *not replicated* if it lies beyond it.
-Everything else is *inconclusive*."""
+def _summary(judged: Sequence[Judged]) -> str:
+    """Comparisons by paper and verdict."""
+    names = get_args(Verdict)
+    papers = list(dict.fromkeys(each.claim.paper for each in judged))
+    counts = {
+        paper: Counter(e.verdict for e in judged if e.claim.paper == paper) for paper in papers
+    }
+    shown = [name for name in names if any(count[name] for count in counts.values())]
+    rows = [
+        (_linked(paper.name, paper.arxiv), *(str(counts[paper][name]) for name in shown))
+        for paper in papers
+    ]
+    return _markdown(("comparisons", *shown), rows)
 
 
-def _claims(judged: Sequence[Judged]) -> list[str]:
+def _linked(name: str, arxiv: str) -> str:
+    return f"[{name}](https://arxiv.org/abs/{arxiv})"
+
+
+def _claims(judged: Sequence[Judged], cells: Sequence[Cell]) -> list[str]:
     parts = []
     for paper in dict.fromkeys(each.claim.paper for each in judged):
-        header = ("claim", "compared", "measure", "difference", "95 % interval", "verdict", "worth")
-        rows = [_claim_row(each) for each in judged if each.claim.paper == paper]
-        parts += [f"### {paper}", _markdown(header, rows)]
+        header = ("claim", "measure", f"paper ({paper.model})", "here", "in favour", "verdict")
+        rows, last = [], None
+        for each in judged:
+            if each.claim.paper == paper:
+                rows.append(_claim_row(each, cells, told=each.claim is last))
+                last = each.claim
+        parts += [
+            f"### {_linked(paper.name, paper.arxiv)}",
+            _markdown(header, rows),
+            *_remarks(paper, judged),
+        ]
     return parts
 
 
-def _claim_row(judged: Judged) -> tuple[str, ...]:
-    claim, found = judged.claim, judged.found
-    text = f"{claim.text} [{claim.source}]"
-    if isinstance(claim, RewardClaim) or judged.measure is None:
-        compared, measure, worth, scale = claim.subject, "reward of chosen answers", "0", 1.0
-    else:
-        sign = {"better": ">", "same": "=", "not worse": "≥"}[claim.kind]
-        compared = f"{claim.subject} {sign} {claim.other}"
-        scale = _scale(judged.measure)
-        measure, worth = judged.measure.title, f"{judged.measure.worth * scale:g}"
-    value = _number(found.value if found else None, scale, "+")
-    ends = _interval(found, scale, "+") if found else "–"
-    return (text, compared, measure, value, ends, f"**{judged.verdict}**", worth)
+def _remarks(paper: Paper, judged: Sequence[Judged]) -> list[str]:
+    """What verdicts must be read with, once for all claims that it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for claim in (each.claim for each in judged if each.claim.paper == paper):
+        if isinstance(claim, Claim) and claim.remark:
+            about.setdefault(claim.remark, {})[f"`{claim.subject}` and `{claim.other}`"] = None
+    return [f"\\* {', '.join(compared)}: {remark}" for remark, compared in about.items()]
+
+
+def _claim_row(judged: Judged, cells: Sequence[Cell], *, told: bool) -> tuple[str, ...]:
+    """A line of the table; the claim stands in the first of its lines only."""
+    claim, found, measure = judged.claim, judged.found, judged.measure
+    verdict = f"**{judged.verdict}**"
+    if isinstance(claim, RewardClaim) or measure is None:
+        text = f"{claim.text} [{claim.source}]<br>`{claim.subject}`"
+        reward = _with_interval(found, None, signed=True)
+        return (text, "reward of chosen answers", "", reward, "", verdict)
+    sign = {"better": "better than", "same": "the same as", "not worse": "not worse than"}
+    verdict += " \\*" if claim.remark else ""
+    compared = f"`{claim.subject}` {sign[claim.kind]} `{claim.other}`"
+    text = f"{claim.text} [{claim.source}]<br>{compared}"
+    values = {cell.experiment: cell.found.value for cell in cells if cell.measure == measure}
+    here = " → ".join(_number(values.get(name), measure) for name in (claim.other, claim.subject))
+    shown = f"{measure.title} {ARROWS[measure.direction]}"
+    difference = _with_interval(found, measure, signed=True)
+    return ("" if told else text, shown, claim.measures[measure], here, difference, verdict)
+
+
+def _worth(judged: Sequence[Judged]) -> str:
+    used = [m for m in MEASURES if any(each.measure == m for each in judged)]
+    return ", ".join(f"{measure.title} {measure.worth * measure.scale:g}" for measure in used)
 
 
 def _results(cells: Sequence[Cell], runs: Runs) -> list[str]:
-    by_place = {(cell.experiment, cell.benchmark, cell.metric): cell for cell in cells}
-    header = ("experiment", "seeds", *(f"{m.title} {ARROWS[m.direction]}" for m in MEASURES))
+    absent = [each.title for each in EXPERIMENTS if each.name not in runs]
+    told = [
+        "Values with 95 % intervals over pictures and seeds. Records are what was trained on: sampling brings more answers than "
+        "prompts (SteerLM) or fewer pairs than prompts (scored answers), so steps differ, too.",
+        _table(cells, runs, TRUTHFUL),
+        _table(cells, runs, CAPABLE),
+        f"`{TABLE}` and `{DATA}` hold these numbers with those of each seed.",
+    ]
+    return told + ([f"Not run: {', '.join(absent)}."] if absent else [])
+
+
+def _table(cells: Sequence[Cell], runs: Runs, measures: Sequence[Measure]) -> str:
+    by_place = {(cell.experiment, cell.measure): cell for cell in cells}
+    titles = (f"{measure.title} {ARROWS[measure.direction]}" for measure in measures)
     rows = []
     for experiment in EXPERIMENTS:
         if experiment.name not in runs:
             continue
-        shown = [by_place[experiment.name, m.benchmark, m.metric] for m in MEASURES]
-        numbers = [
-            f"{_number(cell.found.value, _scale(m))} ({_interval(cell.found, _scale(m))})"
-            for cell, m in zip(shown, MEASURES, strict=True)
-        ]
-        rows.append((experiment.title, str(shown[0].n_seeds), *numbers))
-    absent = [each.title for each in EXPERIMENTS if each.name not in runs]
-    told = [_markdown(header, rows)]
-    return told + ([f"Not run: {', '.join(absent)}."] if absent else [])
+        found = runs[experiment.name]
+        shown = (by_place[experiment.name, measure] for measure in measures)
+        values = (_with_interval(cell.found, cell.measure) for cell in shown)
+        steps = round(fmean(run.n_steps for run in found.values()))
+        trained = (str(len(found)), f"{_mean_records(found):,}", f"{steps:,}")
+        name = f"{experiment.title} (`{experiment.name}`)"
+        rows.append((name, *(trained if experiment.method else ("", "", "")), *values))
+    return _markdown(("experiment", "seeds", "records", "steps", *titles), rows)
 
 
-def _method(plan: Plan, tuning: Mapping[str, Mapping[str, float]]) -> list[str]:
-    rates = [
-        (family, *(f"{float(rate):g}: {100 * share:.1f}" for rate, share in found.items()))
-        for family, found in tuning.items()
-    ]
-    width = max((len(row) for row in rates), default=1)
-    rows = [(*row, *[""] * (width - len(row))) for row in rates]
+def _method(plan: Plan, runs: Runs, tuning: Tuning) -> list[str]:
+    rows, at_edge = [], []
+    for family, found in tuning.items():
+        best = min(found, key=lambda rate: (-found[rate], float(rate)))
+        shown = (
+            f"**{rate}: {100 * share:.1f}**" if rate == best else f"{rate}: {100 * share:.1f}"
+            for rate, share in found.items()
+        )
+        rows.append((family, ", ".join(shown)))
+        if len(found) > 1 and float(best) in (min(map(float, found)), max(map(float, found))):
+            at_edge.append(family)
+    edge = (
+        f" The best one tried is the first or the last for {', '.join(at_edge)}: a better one may lie beyond."
+        if at_edge
+        else ""
+    )
+    trained = [run for found in runs.values() for run in found.values() if run.n_steps]
+    hours = sum(run.cpu_seconds for run in trained) / 3600
     return [
-        f"{plan.n_pairs} pocket pairs (those of other sizes have a multiple of them), {plan.epochs} epochs, all weights "
-        f"trained; seeds {', '.join(map(str, plan.seeds))}, each with its own data. Benchmarks: the pocket edition, at most "
-        f"{plan.limit} items of each split.",
-        f"Learning rates were chosen on seed {DEVELOPMENT_SEED}, by the share of captions of {plan.n_scenes} development "
-        "scenes that make nothing up and leave nothing out (in %); no benchmark was looked at:",
-        _markdown(("family", *[""] * (width - 1)), rows),
+        f"{plan.n_pairs} pocket pairs (or prompts), or the multiple that a name tells; {plan.epochs} epochs, online training as many "
+        f"steps; all weights trained; seeds {', '.join(map(str, plan.seeds))}, each with its own data and order. Benchmarks: the pocket "
+        f"edition, at most {plan.limit} items of each split. {len(trained)} experiments took {hours:.1f} "
+        "core hours; choosing learning rates is not counted.",
+        f"Learning rates were chosen on seed {DEVELOPMENT_SEED}, which reports nothing, by the share (in %) of captions of "
+        f"{plan.n_scenes} development scenes that make nothing up and leave nothing out; no benchmark was looked at.{edge}",
+        _markdown(("family", "learning rate: share"), rows),
     ]
 
 
-def _told(judged: Judged) -> dict[str, Any]:
-    return {
-        "paper": judged.claim.paper,
-        "claim": judged.claim.text,
-        "subject": judged.claim.subject,
-        "other": getattr(judged.claim, "other", None),
-        "measure": judged.measure.title if judged.measure else "reward of chosen answers",
-        "found": asdict(judged.found) if judged.found else None,
-        "verdict": judged.verdict,
-    }
-
-
-def _csv(cells: Sequence[Cell]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    names = ("experiment", "benchmark", "metric", "split", "direction")
-    writer.writerow([*names, "value", "low", "high", "n_seeds", "by_seed"])
-    for cell in cells:
-        found = cell.found
-        own = [getattr(cell, name) for name in names]
-        by_seed = " ".join(f"{value:.6g}" for value in found.by_seed)
-        writer.writerow([*own, found.value, found.low, found.high, cell.n_seeds, by_seed])
-    return stream.getvalue()
-
-
-def _scale(measure: Measure) -> float:
-    return 100.0 if measure.spec.display == "percent" else 1.0
-
-
-def _number(value: float | None, scale: float, sign: str = "") -> str:
+def _number(value: float | None, measure: Measure | None, *, signed: bool = False) -> str:
+    """A value in the measure's unit; a reward where there is none."""
     if value is None:
         return "–"
-    # Added zero: a rounded loss of nothing would else be written as -0.00.
-    shown = round(value * scale, 2) + 0.0
-    return f"{shown:{sign}.2f}" if abs(shown) < 10 else f"{shown:{sign}.1f}"
+    if measure is None:
+        return fixed(value, 2, signed=signed)
+    return fixed(value * measure.scale, measure.decimals, signed=signed)
 
 
-def _interval(found: Found, scale: float, sign: str = "") -> str:
-    if found.low is None or found.high is None:
+def _with_interval(found: Found | None, measure: Measure | None, *, signed: bool = False) -> str:
+    if found is None:
         return "–"
-    return f"{_number(found.low, scale, sign)} to {_number(found.high, scale, sign)}"
+    value = _number(found.value, measure, signed=signed)
+    if found.low is None or found.high is None:
+        return value
+    ends = (_number(end, measure, signed=signed) for end in (found.low, found.high))
+    return f"{value} ({' to '.join(ends)})"
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

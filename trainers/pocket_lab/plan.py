@@ -22,7 +22,7 @@ DataKind = Literal[
 """
 
 Family = Literal["sft", "steerlm", "dpo", "mdpo", "rdpo", "chip", "mpo"]
-"""Experiments that share a learning rate, as they do in the papers."""
+"""Experiments that share a learning rate, as they do in the papers. The one that a family is named after settles it."""
 
 DEVELOPMENT_SEED = 0
 SEEDS = (1, 2, 3)
@@ -153,16 +153,10 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     *_sizes(_MDPO),
 )  # fmt: skip
 
-TUNED: dict[Family, str] = {
-    "sft": "sft",
-    "steerlm": "steerlm",
-    "dpo": "dpo",
-    "mdpo": "mdpo",
-    "rdpo": "rdpo",
-    "chip": "chip",
-    "mpo": "mpo",
-}
-"""The experiment whose training settles a family's learning rate."""
+
+def sizes_of(name: str) -> list[Experiment]:
+    """An experiment and those that only differ from it in the number of pairs."""
+    return [e for e in EXPERIMENTS if e.name == name or e.name.startswith(f"{name}_x")]
 
 
 def named(names: Sequence[str]) -> list[Experiment]:

@@ -31,6 +31,7 @@ from benchmarks.pocket.questions import content_of
 from benchmarks.pocket.world import ScenePicture, scenes
 from harness.command import DONE, FAILED
 from harness.store import to_json, write_atomically
+from trainers.output import RECORD
 from trainers.pocket_lab.plan import (
     BATCH_SIZE,
     PROMPTS_PER_PAIR,
@@ -48,6 +49,8 @@ DATA_SEEDS = 1000
 
 LONGEST = 128
 """New tokens: more than any caption of the pocket world takes."""
+
+CHECKPOINT_NAME = "checkpoint"
 
 SUITE = "all"
 FAULTLESS = 12
@@ -155,6 +158,22 @@ def folder_of(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Pat
     return plan.work / "runs" / name
 
 
+def development_path(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
+    """Where ``develop`` keeps what it found."""
+    return folder_of(experiment, seed, rate, plan) / "development.json"
+
+
+def result_path(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
+    """Where ``report`` keeps an experiment's rows."""
+    folder = folder_of(experiment, seed, rate, plan)
+    return folder / f"result{_suffix(experiment)}-{plan.limit}.json"
+
+
+def _suffix(experiment: Experiment) -> str:
+    """Tells apart what is kept of experiments that share a training."""
+    return f"-{experiment.name}" if experiment.like else ""
+
+
 def train(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
     """The trained checkpoint; the embedded one for the base."""
     if not experiment.method:
@@ -166,7 +185,7 @@ def train(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
     settings = [f"learning_rate={rate}", f"seed={seed}", f"num_train_epochs={plan.epochs}"]
     settings += [f"per_device_train_batch_size={BATCH_SIZE}", *experiment.changes]
     given: list[object] = ["--method", experiment.method, "--recipe", "pocket"]
-    given += ["--data", data(experiment.data, n, seed, plan), "--out", folder / "checkpoint"]
+    given += ["--data", data(experiment.data, n, seed, plan), "--out", folder / CHECKPOINT_NAME]
     given += ["--cache-dir", plan.work / "reference"]
     given += [part for setting in settings for part in ("--set", setting)]
     command: Command = run.main
@@ -176,19 +195,25 @@ def train(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
         given += ["--rounds", n_rounds, "--refresh-steps", REFRESH_STEPS, "--mix", experiment.mix]
         given += ["--temperature", TEMPERATURE, "--max-new-tokens", LONGEST]
         given += ["--sampling-seed", seed]
-    with FileLock(folder.with_suffix(".lock")):
+    # Two experiments may share a training, and no two processes do the same.
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         _do(command, given, folder / "training.log")
-    return folder / "checkpoint"
+    return folder / CHECKPOINT_NAME
 
 
 def develop(experiment: Experiment, seed: int, rate: float, plan: Plan) -> float:
     """Share of captions of development scenes that make nothing up and leave nothing out."""
-    path = folder_of(experiment, seed, rate, plan) / "development.json"
+    path = development_path(experiment, seed, rate, plan)
     if not path.exists():
         checkpoint = train(experiment, seed, rate, plan)
         if experiment.asks:
             checkpoint = _asking(checkpoint)
         write_atomically(path, to_json({"faultless": _faultless(checkpoint, plan.n_scenes)}))
+    return read_development(path)
+
+
+def read_development(path: Path) -> float:
+    """What ``develop`` kept."""
     found: float = json.loads(path.read_text(encoding="utf-8"))["faultless"]
     return found
 
@@ -226,14 +251,12 @@ def _faultless(checkpoint: Path, n_scenes: int) -> float:
 
 def report(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
     """Train and evaluate one experiment. Returns the file with its rows."""
-    folder = folder_of(experiment, seed, rate, plan)
-    suffix = "" if experiment.training == experiment.name else f"-{experiment.name}"
-    path = folder / f"result{suffix}-{plan.limit}.json"
+    path = result_path(experiment, seed, rate, plan)
     if path.exists():
         return path
     began, cpu = time.monotonic(), time.process_time()
     checkpoint = train(experiment, seed, rate, plan)
-    evaluation = folder / f"evaluation{suffix}-{plan.limit}"
+    evaluation = path.parent / f"evaluation{_suffix(experiment)}-{plan.limit}"
     if experiment.asks:
         checkpoint = _asking(checkpoint)
     rows = _evaluated(checkpoint, evaluation, plan.limit)
@@ -241,8 +264,7 @@ def report(experiment: Experiment, seed: int, rate: float, plan: Plan) -> Path:
         "experiment": experiment.name,
         "seed": seed,
         "learning_rate": rate if experiment.method else None,
-        "n_pairs": plan.n_of(experiment) if experiment.method else None,
-        "last_chosen_reward": _last_reward(folder / "checkpoint"),
+        "last_chosen_reward": _last_reward(path.parent / CHECKPOINT_NAME),
         "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "rows": {name: [asdict(row) for row in found] for name, found in rows.items()},
@@ -272,7 +294,7 @@ def _evaluated(checkpoint: Path, out: Path, limit: int) -> dict[str, list[ScoreR
     given = ["--ckpt", checkpoint, "--edition", "pocket", "--suite", SUITE, "--limit", limit]
     given += ["--out", out]
     # Items that failed are in the rows, as what they are.
-    _do(run.main, given, out.with_suffix(".log"), (DONE, FAILED))
+    _do(run.main, given, out.with_name(f"{out.name}.log"), (DONE, FAILED))
     found = {}
     with RunFolder(out) as folder:
         for job in prepare(run.read_config(run.make_parser().parse_args(list(map(str, given))))):
@@ -287,7 +309,7 @@ def _evaluated(checkpoint: Path, out: Path, limit: int) -> dict[str, list[ScoreR
 
 def _last_reward(checkpoint: Path) -> float | None:
     """The implicit reward of chosen answers, over the last tenth of the training."""
-    path = checkpoint / "training.json"
+    path = checkpoint / RECORD
     curves = json.loads(path.read_text(encoding="utf-8"))["curves"] if path.exists() else {}
     rewards = [value for value in curves.get("rewards/chosen", ()) if value is not None]
     return fmean(rewards[-max(1, len(rewards) // 10) :]) if rewards else None

@@ -45,14 +45,20 @@ def _rejection(arguments: Namespace, console: Console) -> int:
     source = "rejection_sampling"
     best = best_answers(sampled, source, arguments.min_score)
     report["best"] = write_preferences(arguments.out, best)
+    scores = [set(each.scores.values()) for each in sampled]
+    report["prompts_with_different_scores"] = sum(len(each) > 1 for each in scores)
+    told = [
+        f"{report['prompts_with_different_scores']:,} prompts have answers with different scores",
+        f"{report['best']:,} best answers, for --method sft: {arguments.out}",
+    ]
     if arguments.pairs:
         pairs = scored_pairs(sampled, source, min_gap=arguments.min_gap, seed=arguments.seed)
         report["pairs"] = write_preferences(arguments.pairs, pairs)
+        told.append(f"{report['pairs']:,} pairs, for --method dpo: {arguments.pairs}")
     if arguments.rated:
         report["rated"] = write_preferences(arguments.rated, rated_answers(sampled, source))
-    scores = [set(each.scores.values()) for each in sampled]
-    report["prompts_with_different_scores"] = sum(len(each) > 1 for each in scores)
-    return _told(arguments, report, console)
+        told.append(f"{report['rated']:,} rated answers, for steerlm --data: {arguments.rated}")
+    return _told(arguments, report, told, console)
 
 
 def _online(arguments: Namespace, console: Console) -> int:
@@ -61,17 +67,16 @@ def _online(arguments: Namespace, console: Console) -> int:
     from trainers.sampling.rounds import ONLINE, ranked_two
 
     given, sampled, report = _sampled(arguments, _draws(arguments, 2), console)
-    ranked = {each.prompt.id: (each, ranked_two(each)) for each in sampled}
-    online = [pair_of(each, better, ONLINE) for each, better in ranked.values() if better]
-    report |= {
-        "given": len(given),
-        "online": len(online),
-        "no_difference": sum(
-            better is None and not each.problems for each, better in ranked.values()
-        ),
-    }
+    ranked = [(each, ranked_two(each)) for each in sampled]
+    online = [pair_of(each, better, ONLINE) for each, better in ranked if better]
+    n_alike = sum(better is None and not each.problems for each, better in ranked)
+    report |= {"given": len(given), "online": len(online), "no_difference": n_alike}
     write_preferences(arguments.out, [*given, *online])
-    return _told(arguments, report, console)
+    told = [
+        f"{n_alike:,} prompts have two answers of which neither is better",
+        f"{len(online):,} new pairs and {len(given):,} given ones, for --method dpo: {arguments.out}",
+    ]
+    return _told(arguments, report, told, console)
 
 
 def _bdhs(arguments: Namespace, console: Console) -> int:
@@ -86,6 +91,7 @@ def _bdhs(arguments: Namespace, console: Console) -> int:
         acceptance,
         bdhs_settings,
         hallucinate,
+        not_made,
         pairs_of,
     )
     from trainers.sampling.completing import HidingCompleter
@@ -108,7 +114,7 @@ def _bdhs(arguments: Namespace, console: Console) -> int:
         identity = {"kind": "bdhs", "checkpoint": checkpoint.identity}
         folder.claim({**identity, "settings": asdict(settings)}, {})
         with closing(Log(work / "wrong_answers.jsonl", Hallucinated)) as log:
-            waiting = [pair for pair in pairs if pair.id not in log.records]
+            waiting = not_made(pairs, log)
             with Progress(console, "answers") as progress:
                 for made in hallucinate(completer, similarity, waiting, settings):
                     log.append(made)
@@ -117,25 +123,29 @@ def _bdhs(arguments: Namespace, console: Console) -> int:
     report = acceptance(found.values(), settings.iterations)
     report["pairs"] = write_preferences(arguments.out, pairs_of(pairs, found, settings))
     report["seconds"] = round(time.monotonic() - started, 1)
-    return _told(arguments, report, console)
+    shares = [f"{100 * share:.0f} %" for share in report["share_accepted_up_to_iteration"]]
+    told = [
+        f"accepted up to iteration 1, 2, …: {', '.join(shares)} (the paper: over 74 % after 1, over 90 % after 4)",
+        f"{report['pairs']:,} pairs, for --method dpo: {arguments.out}",
+    ]
+    return _told(arguments, report, told, console)
 
 
 def _steerlm(arguments: Namespace, console: Console) -> int:
     from trainers.sampling.records import write_preferences
     from trainers.sampling.steerlm import ask_always, conditioned, read_rated, wanted
 
-    if bool(arguments.data) == bool(arguments.ckpt):
-        raise PlumblineError(
-            "say --data RATED to make training records, or --ckpt DIR to make a checkpoint that asks for the best"
-        )
     if arguments.ckpt:
-        ask_always(arguments.ckpt, arguments.out, wanted(arguments.style))
-        console.print(f"{arguments.out} asks for: {wanted(arguments.style)}", markup=False)
+        suffix = wanted(arguments.style)
+        ask_always(arguments.ckpt, arguments.out, suffix)
+        told = f"{arguments.out} adds to the last question of every conversation:{suffix}"
+        _say(console, f"{told}\n\nEvaluate it:\n  python -m harness.run --ckpt {arguments.out}")
         return DONE
     rated = read_rated(arguments.data, arguments.image_dir, arguments.split)
     found = conditioned(replace(rated, pairs=rated.pairs[: arguments.limit]), arguments.style)
     write_preferences(arguments.out, found.pairs)
-    console.print(found.report(), markup=False)
+    _say(console, found.report())
+    _say(console, f"for --method sft: {arguments.out}")
     return DONE
 
 
@@ -156,7 +166,7 @@ def _prompts(arguments: Namespace, console: Console) -> Sequence[Preference]:
         image_dir=arguments.image_dir,
         split=arguments.split,
     )
-    console.print(found.report(), markup=False)
+    _say(console, found.report())
     return found.pairs[: arguments.limit]
 
 
@@ -167,7 +177,7 @@ def _sampled(
     from harness.engines.select import choose
     from harness.store import RunFolder
     from trainers.sampling.annotators import open_annotator
-    from trainers.sampling.answers import problems_of, reach, sample
+    from trainers.sampling.answers import problems_of, reach, reasons_of, sample
 
     started = time.monotonic()
     prompts = _prompts(arguments, console)
@@ -187,6 +197,7 @@ def _sampled(
         "prompts": len(prompts),
         "answers": len(asked) * draws.n,
         "problems": problems_of(sampled),
+        "reasons": reasons_of(sampled),
         "draws": asdict(draws),
         "annotator": {"asked": annotator.sheet.name, **annotator.judge.identity},
         "seconds": round(time.monotonic() - started, 1),
@@ -202,15 +213,32 @@ def _given(prompts: Sequence[Preference], mix: float, seed: int) -> list[Prefere
     return kept
 
 
-def _told(arguments: Namespace, report: Mapping[str, Any], console: Console) -> int:
-    """Write and show what came about; answers or judgments that failed make the command fail."""
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _told(
+    arguments: Namespace, report: Mapping[str, Any], told: Sequence[str], console: Console
+) -> int:
+    """Write and show what came about; answers or judgments that failed make the command fail.
+
+    Args:
+        told: lines on what was written.
+    """
     from harness.store import to_json, write_atomically
 
-    write_atomically(work_folder(arguments.out) / REPORT, to_json(report))
-    for name, value in report.items():
-        console.print(f"{name.replace('_', ' ')}: {value}", markup=False)
-    failed = {"generation_error", "judge_error"} & set(report.get("problems", ()))
-    return FAILED if failed else DONE
+    path = work_folder(arguments.out) / REPORT
+    write_atomically(path, to_json(report))
+    for problem, number in report["problems"].items():
+        reason = report.get("reasons", {}).get(problem)
+        _say(console, f"{number:,}: {problem}" + (f" (the first: {reason})" if reason else ""))
+    for line in told:
+        _say(console, line)
+    _say(console, f"{report['seconds']} s; all numbers: {path}")
+    if {"generation_error", "judge_error"} & set(report["problems"]):
+        _say(console, "The same command asks again for what failed.")
+        return FAILED
+    return DONE
 
 
 KINDS = {"rejection": _rejection, "online": _online, "bdhs": _bdhs, "steerlm": _steerlm}

@@ -28,11 +28,13 @@ class Annotator(NamedTuple):
 
     Attributes:
         remote: whether the judge has to be reached first.
+        rejudge: whether judgments of another judge give way to this one's.
     """
 
     sheet: Sheet
     judge: Judge
-    remote: bool
+    remote: bool = False
+    rejudge: bool = False
 
 
 def open_annotator(
@@ -55,8 +57,8 @@ def open_annotator(
             raise PlumblineError(
                 f"--annotator pocket compares with the true answer, and prompt {untold} has no chosen one"
             )
-        scenes = scenes_of(prompt.id for prompt in prompts)
-        return Annotator(PocketSheet(scenes), make_judge(options, "pocket", folder), named)
+        scenes = PocketSheet(scenes_of(prompt.id for prompt in prompts))
+        return Annotator(scenes, make_judge(options, "pocket", folder), named, options.rejudge)
     if name in (RATING, VERDICT):
         if not options.judge:
             raise PlumblineError(
@@ -64,12 +66,14 @@ def open_annotator(
                 "is OpenAI's"
             )
         sheet = RatingSheet() if name == RATING else VerdictSheet(seed)
-        return Annotator(sheet, make_judge(options, "official", folder), True)
+        judge = make_judge(options, "official", folder)
+        return Annotator(sheet, judge, remote=True, rejudge=options.rejudge)
     if named:
         raise PlumblineError(
             f"--judge names a model, and --annotator {name} asks none: take --annotator rating or verdict"
         )
-    return Annotator(RewardSheet(), OracleJudge(_reply(open_reward(name)), name), False)
+    judge = OracleJudge(_reply(open_reward(name)), name)
+    return Annotator(RewardSheet(), judge, rejudge=options.rejudge)
 
 
 def open_reward(name: str) -> Reward:

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from rich.console import Console
 
@@ -121,12 +121,19 @@ def usable(responses: Sequence[Response]) -> dict[int, str]:
     }
 
 
-def _problem(response: Response) -> str:
+class Problem(NamedTuple):
+    """Why an answer or a judgment is missing: in a word, and what was said of this one."""
+
+    kind: str
+    reason: str = ""
+
+
+def _problem(response: Response) -> Problem | None:
     if response.status is not ResponseStatus.OK:
-        return str(response.status)
+        return Problem(str(response.status), response.error or "")
     if response.finish_reason == "length":
-        return "cut"
-    return "" if response.text.strip() else "empty"
+        return Problem("cut", "longer than --max-new-tokens")
+    return None if response.text.strip() else Problem("empty")
 
 
 @dataclass(frozen=True)
@@ -137,14 +144,14 @@ class Sampled:
         answers: usable ones by index.
         ratings: what a sheet that rates says of them; an answer without a rating is not there.
         better: the index of the answer that a sheet that compares prefers.
-        problems: why answers or judgments are missing.
+        problems: one for each answer or judgment that is missing.
     """
 
     prompt: Preference
     answers: Mapping[int, str]
     ratings: Mapping[int, Values]
     better: int | None
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def scores(self) -> dict[int, float]:
@@ -183,7 +190,7 @@ def sample(
     turns = turns_of(part)
     judged = JudgePart(benchmark, items, turns, folder.judgments(benchmark.name))
     with Progress(console, "judgments") as progress:
-        judge([judged], annotator.judge, progress)
+        judge([judged], annotator.judge, progress, rejudge=annotator.rejudge)
     return [_sampled(benchmark, item, turns[item.id], judged.log) for item in items]
 
 
@@ -197,7 +204,8 @@ def _sampled(
     for request in benchmark.judge_requests(item, responses):
         judgment = log.records.get(request.id)
         if judgment is None or judgment.status is not JudgmentStatus.OK:
-            problems.append(str(judgment.status) if judgment else NOT_JUDGED)
+            told = Problem(str(judgment.status), judgment.error or "") if judgment else None
+            problems.append(told or Problem(NOT_JUDGED))
         elif "better" in judgment.values:
             better = int(judgment.values["better"])
         else:
@@ -212,5 +220,13 @@ def _index(request: JudgeRequest) -> int:
 
 
 def problems_of(sampled: Sequence[Sampled]) -> dict[str, int]:
-    """How many answers and judgments are missing, by reason."""
-    return dict(Counter(problem for each in sampled for problem in each.problems))
+    """How many answers and judgments are missing, by kind of problem."""
+    return dict(Counter(problem.kind for each in sampled for problem in each.problems))
+
+
+def reasons_of(sampled: Sequence[Sampled]) -> dict[str, str]:
+    """What was said of the first answer or judgment that is missing, by kind of problem."""
+    reasons: dict[str, str] = {}
+    for problem in (problem for each in sampled for problem in each.problems):
+        reasons.setdefault(problem.kind, problem.reason)
+    return {kind: reason for kind, reason in reasons.items() if reason}

@@ -18,8 +18,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from random import Random
 from typing import Any, Literal, Protocol
 
+from harness.store import Log, MixedRunError
 from trainers.corruptions import BDHS_THRESHOLD
 from trainers.pairs import Preference
+from trainers.sampling.prompts import key_of
 from trainers.sampling.similarity import NGRAMS, Similarity, Texts
 
 Hide = Literal["attention", "noise"]
@@ -29,6 +31,7 @@ CHUNK = 64
 """Records that go through their iterations together: what a killed run loses."""
 
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])(?=\s+\S)")
+# The paper's expression lacks the \b, and would make "Yesbody" of "Nobody".
 _VERDICT = re.compile(r"\s*(Yes|yes|No|no)\b")
 _OTHER = {"Yes": "No", "No": "Yes", "yes": "no", "no": "yes"}
 SWAP_SHARE = 0.5
@@ -102,6 +105,7 @@ class Hallucinated:
 
     Attributes:
         request_id: the pair's id.
+        key: the pair's content; see ``prompts.key_of``.
         text: the wrong answer.
         iteration: from 1, in which it was made.
         similarity: to the true answer.
@@ -110,6 +114,7 @@ class Hallucinated:
     """
 
     request_id: str
+    key: str
     text: str
     iteration: int
     similarity: float
@@ -159,7 +164,7 @@ def _chunk(
     completer: Completer, similarity: Similarity, pairs: Sequence[Preference], settings: Bdhs
 ) -> list[Hallucinated]:
     done = {
-        pair.id: Hallucinated(pair.id, "", 0, 1.0, False, "no picture")
+        pair.id: Hallucinated(pair.id, key_of(pair), "", 0, 1.0, False, "no picture")
         for pair in pairs
         if not pair.pictures
     }
@@ -180,7 +185,9 @@ def _chunk(
             accepted = whole and bool(text.strip()) and value < settings.max_similarity
             problem = "" if accepted else _problem(pair, text, whole, free)
             if accepted or last:
-                done[pair.id] = Hallucinated(pair.id, text, iteration, value, accepted, problem)
+                done[pair.id] = Hallucinated(
+                    pair.id, key_of(pair), text, iteration, value, accepted, problem
+                )
     return [done[pair.id] for pair in pairs]
 
 
@@ -215,6 +222,18 @@ def _problem(pair: Preference, text: str, whole: bool, free: bool) -> str:
     if text == pair.chosen:
         return "the same as the true answer"
     return "" if free else "too like the true answer"
+
+
+def not_made(pairs: Sequence[Preference], log: Log[Hallucinated]) -> list[Preference]:
+    """Those of which a log holds nothing yet. Raises MixedRunError if it holds something of another pair."""
+    for pair in pairs:
+        made = log.records.get(pair.id)
+        if made is not None and made.key != key_of(pair):
+            raise MixedRunError(
+                f"{log.path}: what was made for {pair.id} belongs to another picture, question or answer. Use another "
+                "--out, or bring back the data that it was made of."
+            )
+    return [pair for pair in pairs if pair.id not in log.records]
 
 
 def pairs_of(

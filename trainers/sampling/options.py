@@ -29,6 +29,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_rejection(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Several answers to each prompt, rated. Train on --out with --method sft, on --pairs with --method dpo, on --rated "
+        "by way of steerlm."
+    )
     _add_data(parser, "prompts: any preference data, or records with image and prompt")
     add_answer_options(parser, temperature=0.7)
     parser.add_argument(
@@ -43,19 +47,33 @@ def _add_rejection(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write pairs: the best answer, and one that is drawn from those --min-gap below",
     )
-    parser.add_argument("--min-gap", type=above_zero, default=MIN_GAP, metavar="X")
+    parser.add_argument(
+        "--min-gap",
+        type=above_zero,
+        default=MIN_GAP,
+        metavar="X",
+        help=f"points between the two answers of a pair, at least (default {MIN_GAP}, as the paper)",
+    )
     parser.add_argument(
         "--rated", type=Path, metavar="FILE", help="also write all answers with their ratings"
     )
 
 
 def _add_online(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Two answers to each prompt, the better one chosen, by the model as it is: train on --out with --method dpo. "
+        "python -m trainers.online makes such pairs anew while the model learns."
+    )
     _add_data(parser, "prompts: any preference data, or records with image and prompt")
     add_answer_options(parser, temperature=1.0)
     add_mix_option(parser)
 
 
 def _add_bdhs(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "True answers beside what the model makes of them with the picture hidden: train on --out with --method dpo. How many "
+        "are accepted at once says whether enough is hidden."
+    )
     _add_data(parser, "any preference data; its chosen answers are taken for true")
     parser.add_argument(
         "--ckpt",
@@ -65,24 +83,37 @@ def _add_bdhs(parser: argparse.ArgumentParser) -> None:
     add_loading_options(parser)
     add_bdhs_options(parser)
     parser.add_argument(
-        "--temperature", type=at_least_zero, default=0.0, metavar="X", help="default 0"
+        "--temperature",
+        type=at_least_zero,
+        default=0.0,
+        metavar="X",
+        help="of what is made (default 0)",
     )
-    parser.add_argument("--max-new-tokens", type=at_least(1), default=512, metavar="N")
+    add_length_option(parser)
 
 
 def _add_steerlm(parser: argparse.ArgumentParser) -> None:
-    _add_data(
-        parser,
-        "answers with ratings: what rejection --rated wrote, or the scored answers of 2402.10884",
-        required=False,
+    parser.description = (
+        "First --data makes records to train on with --method sft; then --ckpt makes a checkpoint of what was trained that "
+        "asks for the best."
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--data",
+        metavar="PATH|HF_ID",
+        help="write training records: each answer with its ratings told in the prompt. Takes what rejection --rated "
+        "wrote, or the scored answers of 2402.10884",
+    )
+    what.add_argument(
         "--ckpt",
         type=Path,
         metavar="DIR",
-        help="instead of --data: write a copy of this checkpoint to --out that asks for the best ratings "
-        "in every conversation",
+        help="write a copy of this trained checkpoint that asks for the best ratings in every conversation",
     )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE|DIR", help="records, or the copy"
+    )
+    _add_source(parser)
     parser.add_argument(
         "--style",
         choices=("likert", "nemo"),
@@ -91,18 +122,24 @@ def _add_steerlm(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_data(parser: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
-    parser.add_argument("--data", required=required, metavar="PATH|HF_ID", help=what)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON Lines")
+def _add_data(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--data", required=True, metavar="PATH|HF_ID", help=what)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where the records go (JSON Lines)"
+    )
     parser.add_argument(
         "--format", default="auto", metavar="NAME", help="the data's (default: by its fields)"
     )
+    parser.add_argument("--seed", type=at_least(0), default=0, help="of all draws (default 0)")
+    _add_source(parser)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image-dir", type=Path, metavar="DIR", help="what relative picture paths start from"
     )
     parser.add_argument("--split", default="train", help="of a hub data set (default: train)")
-    parser.add_argument("--limit", type=at_least(1), metavar="N", help="only the first N prompts")
-    parser.add_argument("--seed", type=at_least(0), default=0, help="of all draws (default 0)")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="only the first N records")
 
 
 def add_answer_options(parser: argparse.ArgumentParser, temperature: float) -> None:
@@ -122,6 +159,10 @@ def add_draw_options(parser: argparse.ArgumentParser, temperature: float) -> Non
         help=f"of the draws (default {temperature})",
     )
     parser.add_argument("--top-p", type=above_zero, default=1.0, metavar="X", help="default 1")
+    add_length_option(parser)
+
+
+def add_length_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--max-new-tokens",
         type=at_least(1),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.base import Message, PlumblineError, sha256_of
+from benchmarks.base import PlumblineError, sha256_of
 from trainers.conversations import conversation
 from trainers.pairs import Dropped, Preference
 from trainers.preference_files import Row, read_rows
-from trainers.preference_formats import record_id
+from trainers.preference_formats import Choices, record_id
 from trainers.preferences import Preferences, format_of, read_preferences
 
 PROMPTS = "prompts"
@@ -23,11 +23,12 @@ def read_prompts(
     format: str = "auto",
     image_dir: Path | None = None,
     split: str = "train",
+    choices: Choices | None = None,
 ) -> Preferences:
     """Every different prompt of a source once, with the first of its chosen answers ("" if it has none).
 
     Args:
-        source, image_dir, split: as for ``preferences.read_preferences``.
+        source, image_dir, split, choices: as for ``preferences.read_preferences``.
         format: a name in ``FORMATS``, ``prompts``, or "auto" to go by the fields of the first record.
 
     Raises:
@@ -42,7 +43,9 @@ def read_prompts(
         pairs = [_prompt(row) for row in read_rows(source, image_dir, split)]
         found = Preferences(tuple(pairs), (), PROMPTS)
     else:
-        found = read_preferences(source, format=format, image_dir=image_dir, split=split)
+        found = read_preferences(
+            source, format=format, image_dir=image_dir, split=split, choices=choices
+        )
     if not found.pairs:
         raise PlumblineError(f"{source}: there is no prompt in it")
     return _distinct(found)
@@ -64,7 +67,7 @@ def _distinct(found: Preferences) -> Preferences:
     ids: set[str] = set()
     dropped = list(found.dropped)
     for pair in found.pairs:
-        key = key_of(pair.messages)
+        key = _prompt_key(pair)
         if pair.id in ids:
             raise PlumblineError(f"two records have the id {pair.id}; give each prompt its own")
         if key in kept:
@@ -75,6 +78,10 @@ def _distinct(found: Preferences) -> Preferences:
     return Preferences(tuple(kept.values()), tuple(dropped), found.format)
 
 
-def key_of(messages: tuple[Message, ...]) -> str:
-    """SHA-256 over a conversation, pictures by content. Raises PictureError."""
-    return sha256_of([message.content() for message in messages])
+def _prompt_key(pair: Preference) -> str:
+    return sha256_of([message.content() for message in pair.messages])
+
+
+def key_of(pair: Preference) -> str:
+    """SHA-256 over a conversation, pictures by content, and the answers that came with it. Raises PictureError."""
+    return sha256_of([_prompt_key(pair), pair.chosen, pair.rejected])

@@ -2,7 +2,8 @@
 
 A round is as many pairs as some steps take. For each of them it is drawn whether it is a given pair (with the
 probability ``mix``) or a made one. Prompts are visited in a seeded order, pass after pass; where no pair can be made of one
-(the annotator finds no difference, an answer fails) the next one is taken, and that is counted.
+(the annotator finds no difference, an answer fails) the next one is taken, and that is counted. Where the paper averages
+the losses of a given and of a BDHS pair to one prompt (its eq. 5), ``mix`` 0.5 gives both the same weight on the average.
 
 Each round lies in a folder of its own and is made once: a training that is killed and goes on sees the same pairs again::
 
@@ -25,7 +26,7 @@ from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.base import BadRecordError, PlumblineError
+from benchmarks.base import BadRecordError, PlumblineError, sha256_of
 from harness.engines.base import Engine
 from harness.engines.checkpoints import Checkpoint
 from harness.store import RunFolder, to_json, write_atomically
@@ -37,6 +38,7 @@ from trainers.sampling.bdhs import Bdhs, hallucinate
 from trainers.sampling.bdhs import pairs_of as bdhs_pairs
 from trainers.sampling.choosing import pair_of, ranked_by_verdict
 from trainers.sampling.completing import HidingCompleter
+from trainers.sampling.prompts import key_of
 from trainers.sampling.records import write_preferences
 from trainers.sampling.similarity import Similarity
 from trainers.scored import Ranked, ranked_pairs
@@ -214,7 +216,8 @@ class Rounds:
         self._maker = maker
         self._plan = plan
         self._folder = folder
-        self._identity = {**asdict(plan), **identity, "n_prompts": len(prompts)}
+        content = sha256_of([key_of(prompt) for prompt in prompts])
+        self._identity = {**asdict(plan), **identity, "prompts_sha256": content}
 
     def is_made(self, number: int) -> bool:
         """Whether a round is there already."""
@@ -296,8 +299,8 @@ class Rounds:
             prompts = visits.take(n_next)
             if not prompts:
                 raise PlumblineError(
-                    f"{n_visited} prompts gave {len(made)} of {wanted} pairs that a round needs ({dict(told)}). Give "
-                    "more prompts, a higher --temperature, or a smaller --refresh-steps"
+                    f"{n_visited} prompts gave {len(made)} of {wanted} pairs that a round needs ({dict(told)}; see "
+                    f"{folder.path}). Give more prompts, a higher --temperature, or a smaller --refresh-steps"
                 )
             found = self._maker(policy, prompts, folder, seed, console)
             made |= found.pairs

@@ -123,7 +123,7 @@ def conditioned(rated: Preferences, style: Style) -> Preferences:
 def ask_always(checkpoint: Path, out: Path, suffix: str) -> None:
     """A copy of a checkpoint whose chat template adds a suffix to the last question of every conversation.
 
-    Weights are linked where the file system can, not copied.
+    Weights are linked where the file system can, not copied. The copy appears when it is whole.
 
     Raises:
         PlumblineError: the checkpoint has no chat template of its own, or ``out`` is there already.
@@ -133,11 +133,13 @@ def ask_always(checkpoint: Path, out: Path, suffix: str) -> None:
         raise PlumblineError(
             f"{checkpoint}: there is no {TEMPLATE} that a suffix could be added to"
         )
-    try:
-        shutil.copytree(checkpoint, out, copy_function=_link)
-    except FileExistsError:
-        raise PlumblineError(f"{out} is there already; use another --out") from None
-    write_atomically(out / TEMPLATE, _adding(suffix) + template.read_text(encoding="utf-8"))
+    if out.exists():
+        raise PlumblineError(f"{out} is there already; use another --out")
+    half = out.with_name(f"{out.name}.part")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.copytree(checkpoint, half, copy_function=_link)
+    write_atomically(half / TEMPLATE, _adding(suffix) + template.read_text(encoding="utf-8"))
+    half.rename(out)
 
 
 def _link(source: str, target: str) -> None:
