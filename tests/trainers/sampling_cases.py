@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from benchmarks.base import Message, Request, Response
 from benchmarks.pocket.preferences import pairs
@@ -39,6 +40,7 @@ class SayingEngine:
 
     takes_pictures = True
     versions: Mapping[str, str] = {}
+    origin: Mapping[str, Any] = {}
 
     def __init__(self, say: Callable[[Request], Response | str]) -> None:
         self.identity = {"engine": "saying"}

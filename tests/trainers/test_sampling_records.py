@@ -17,7 +17,7 @@ from trainers.preferences import read_preferences
 from trainers.sampling.prompts import read_prompts
 from trainers.sampling.records import write_preferences
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30).filter(
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(
     lambda text: text.strip() and "<image>" not in text
 )
 SCENE = ScenePicture(next(scenes("train", "records")))
