@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
+from harness.cells import guarded
 from harness.compare.columns import Column
 from harness.compare.model import Cell, Row, Table
 from harness.compare.sheets import printable
@@ -27,7 +28,6 @@ FIELDS = (
 """What stands in the columns of a metric; the value's has the metric's name alone."""
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def spreadsheet(table: Table) -> str:
@@ -46,8 +46,7 @@ def spreadsheet(table: Table) -> str:
 
 def safe(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    text = printable(text)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return guarded(printable(text))
 
 
 def _fields(column: Column, cell: Cell) -> Sequence[object]:

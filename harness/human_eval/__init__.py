@@ -5,7 +5,6 @@
     rubrics.py   what annotators are asked, and which verdicts there are
     study.py     a study: questions, what is judged, who sees it on which side; kept in key.json
     draw.py      a stratified, blinded, side-randomised study from runs
-    cells.py     texts in spreadsheet cells: never a formula, and the way back
     handout.py   what an annotator gets: the texts of one sheet and its pictures
     sheets.py    the handout as .xlsx and .csv
     page.py      the handout as one offline page (page.html, page.css, page.js)

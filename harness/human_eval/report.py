@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.base import Metric, sha256_of
 from harness.agreement import Agreement
+from harness.cells import csv_text
 from harness.compare.markdown import escaped
 from harness.compare.sheets import printable
-from harness.human_eval.cells import csv_text
 from harness.human_eval.results import Disagreement, Outcome, Results, code_of, meaning_of
 from harness.human_eval.rubrics import PREFERENCE
 from harness.human_eval.study import Task

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.base import PlumblineError
 from benchmarks.tables import NEEDS_OPENPYXL, sheet_text
-from harness.human_eval.cells import csv_text, fitted
+from harness.cells import csv_text, fitted
 from harness.human_eval.handout import Handout, Row
 from harness.human_eval.rubrics import Rubric
 

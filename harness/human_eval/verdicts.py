@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.base import BadRecordError, PlumblineError
 from benchmarks.records import Record, read_one_file
 from benchmarks.tables import read_table, sheet_text
-from harness.human_eval.cells import fitted, unguarded
+from harness.cells import fitted, unguarded
 from harness.human_eval.export import TABLE
 from harness.human_eval.sheets import (
     ANNOTATOR,

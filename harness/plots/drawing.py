@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.base import PlumblineError
-from harness.human_eval.cells import guarded
+from harness.cells import guarded
 from harness.plots.style import DPI, house_style
 from harness.store import to_json, write_atomically
 

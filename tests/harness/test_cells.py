@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.human_eval.cells import CELL_LIMIT, CUT, csv_text, fitted, guarded, unguarded
+from harness.cells import CELL_LIMIT, CUT, csv_text, fitted, guarded, unguarded
 
 CONTROLS = "".join(map(chr, range(32))) + "\ufffe\uffff"
 DANGEROUS = tuple("=+-@\t\r\n＝＋－＠")
