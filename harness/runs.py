@@ -146,9 +146,9 @@ class Part:
         return open_benchmark(self.name, self.edition, data_dir, self.about["options"])
 
 
-def judged_alike(a: Part, b: Part) -> bool:
+def judged_alike(a: Sequence[str], b: Sequence[str]) -> bool:
     """Whether the same models judged. A run in which nothing had to be judged goes with any other."""
-    return not a.judges or not b.judges or set(a.judges) == set(b.judges)
+    return not a or not b or set(a) == set(b)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,13 @@ def read_preferences(
         BadRecordError: a record is not of the format; the text names file, line and fix.
         PlumblineError: there is no such source or format, or there is no pair in it.
     """
-    rows = read_rows(source, image_dir, split)
+    return preferences_of(read_rows(source, image_dir, split), source, format, choices)
+
+
+def preferences_of(
+    rows: Sequence[Row], source: str | Path, format: str = "auto", choices: Choices | None = None
+) -> Preferences:
+    """``read_preferences`` of records that were read already."""
     if not rows:
         raise PlumblineError(f"{source}: there is no record in it")
     name = _detected(rows[0]) if format == "auto" else _known(format)

@@ -16,7 +16,7 @@ from harness.check.baseline import (
 )
 from harness.check.sentences import visible
 from harness.item_table import ItemTable
-from harness.runs import Part, Run
+from harness.runs import Part, Run, judged_alike
 from harness.store import differing, shortened
 
 
@@ -59,12 +59,12 @@ def refuse_mismatch(
 
 
 def _other_protocol(accepted: Accepted, part: Part) -> Iterator[str]:
-    """Differences in edition, protocol and judge. No judge at all means that nothing had to be judged."""
+    """Differences in edition, protocol and judge."""
     for where, before, now in differing(identity_of(accepted.about), identity_of(part.about)):
         yield f"{where} is {shortened(before)} in the baseline, {shortened(now)} in the run"
-    judges = sorted(accepted.about["judges"]), sorted(part.judges)
-    if all(judges) and judges[0] != judges[1]:
-        yield f"judged by {', '.join(judges[0])} in the baseline, by {', '.join(judges[1])} in the run"
+    if not judged_alike(accepted.about["judges"], part.judges):
+        before, now = (", ".join(sorted(each)) for each in (accepted.about["judges"], part.judges))
+        yield f"judged by {before} in the baseline, by {now} in the run"
 
 
 def _other_items(accepted: Accepted, table: ItemTable) -> Iterator[str]:

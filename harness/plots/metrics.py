@@ -230,7 +230,7 @@ def protocol_notes(
 def _otherwise(a: Part, b: Part) -> list[str]:
     """In what two measurements differ."""
     found = [where for where, _, _ in differing(a.protocol, b.protocol)]
-    if not judged_alike(a, b):
+    if not judged_alike(a.judges, b.judges):
         found.append("judge")
     if _n_asked(a) != _n_asked(b):
         found.append("number of items")

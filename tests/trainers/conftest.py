@@ -6,27 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-import transformers
 
 from harness.engines import checkpoints
 from harness.engines.checkpoints import Checkpoint
-from tests.harness.engines.tiny_models import BUILDERS
+from tests.harness.engines.tiny_models import tiny_folders
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a tiny random checkpoint by the name of its architecture."""
-    transformers.logging.disable_progress_bar()
-    made: dict[str, Path] = {}
-
-    def get(name: str) -> Path:
-        if name not in made:
-            torch.manual_seed(0)
-            made[name] = BUILDERS[name](tmp_path_factory.mktemp(name))
-        return made[name]
-
-    return get
+    return tiny_folders(tmp_path_factory)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from trainers.conversations import conversation
 from trainers.pairs import Dropped, Preference
 from trainers.preference_files import Row, read_rows
 from trainers.preference_formats import Choices, record_id
-from trainers.preferences import Preferences, format_of, read_preferences
+from trainers.preferences import Preferences, format_of, preferences_of
 
 PROMPTS = "prompts"
 """The format of ``{"id", "image", "prompt"}``, beside those of ``preference_formats.FORMATS``."""
@@ -35,17 +35,13 @@ def read_prompts(
         BadRecordError: a record is not of the format; the text names file, line and fix.
         PlumblineError: there is no such source or format, or there is no prompt in it.
     """
-    if format == "auto":
-        rows = read_rows(source, image_dir, split)
-        if rows and format_of(rows[0]) is None and _prompt_field(rows[0]):
-            format = PROMPTS
+    rows = read_rows(source, image_dir, split)
+    if format == "auto" and rows and format_of(rows[0]) is None and _prompt_field(rows[0]):
+        format = PROMPTS
     if format == PROMPTS:
-        pairs = [_prompt(row) for row in read_rows(source, image_dir, split)]
-        found = Preferences(tuple(pairs), (), PROMPTS)
+        found = Preferences(tuple(_prompt(row) for row in rows), (), PROMPTS)
     else:
-        found = read_preferences(
-            source, format=format, image_dir=image_dir, split=split, choices=choices
-        )
+        found = preferences_of(rows, source, format, choices)
     if not found.pairs:
         raise PlumblineError(f"{source}: there is no prompt in it")
     return _distinct(found)

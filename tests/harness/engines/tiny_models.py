@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers as hf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -408,3 +409,17 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "mllama": build_mllama,
     "lfm2": build_lfm2,
 }
+
+
+def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a checkpoint by the name of its architecture; each is built when first asked for."""
+    hf.logging.disable_progress_bar()
+    made: dict[str, Path] = {}
+
+    def get(name: str) -> Path:
+        if name not in made:
+            torch.manual_seed(0)
+            made[name] = BUILDERS[name](tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return get
